@@ -1,0 +1,51 @@
+#include <gtest/gtest.h>
+
+#include <gyre/base/context.hpp>
+#include <gyre/base/error.hpp>
+#include <gyre/base/hash.hpp>
+#include <gyre/base/id.hpp>
+#include <gyre/base/result.hpp>
+#include <stdexcept>
+
+namespace gyre {
+namespace {
+
+TEST(Error, names_code_message_and_place) {
+    const Error error("not_enough_items", "item=7");
+    EXPECT_EQ(error.code(), "not_enough_items");
+    EXPECT_STREQ(error.what(), "not_enough_items: item=7");
+    EXPECT_NE(error.where().find("base_test.cpp:"), std::string::npos);
+}
+
+TEST(Error, foreign_exceptions_become_internal) {
+    const Error error = to_error(std::make_exception_ptr(std::runtime_error("boom")));
+    EXPECT_TRUE(error.is(errc::internal));
+    EXPECT_EQ(error.message(), "boom");
+}
+
+TEST(Result, value_or_error) {
+    Result<int> good = 3, bad = Error(errc::conflict, "x");
+    EXPECT_EQ(good.value(), 3);
+    EXPECT_FALSE(bad);
+    EXPECT_TRUE(bad.error().is(errc::conflict));
+    EXPECT_THROW(bad.value(), Error);
+}
+
+TEST(Hash, is_stable) { EXPECT_EQ(fnv1a("Avatar"), fnv1a("Avatar")); EXPECT_NE(fnv1a("a"), fnv1a("b")); }
+
+TEST(Id, carries_its_zone_and_is_never_null) {
+    EXPECT_EQ(make_entity_id(3, 0) >> 54, 3u);
+    EXPECT_NE(make_entity_id(0, 0), 0u);
+}
+
+TEST(ContextGuard, restores) {
+    Context context;
+    {
+        ContextGuard guard(&context);
+        EXPECT_EQ(current, &context);
+    }
+    EXPECT_EQ(current, nullptr);
+}
+
+}  // namespace
+}  // namespace gyre

@@ -1,0 +1,5 @@
+#include <gyre/base/context.hpp>
+
+namespace gyre {
+thread_local constinit Context* current = nullptr;
+}
