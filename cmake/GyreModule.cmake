@@ -2,11 +2,20 @@
 #
 # One folder = one module. Its files are found by their names, so a new file needs no line here:
 #   x.hpp x.cpp detail/*       the module itself, part of libgyre.so
-#   x_test.cpp                 one executable NAME_test, run by ctest with label NAME
-#   x_bench.cpp                one executable NAME_bench
+#   x_test.cpp                 one executable NAME_test, run by ctest with labels NAME and unit
+#   x_bench.cpp                one executable NAME_bench (./dev bench NAME)
 #   x_fuzz.cpp                 one libFuzzer executable each (preset fuzz)
 # DEPENDS are the declared arrows; tools/check_arrows.py holds the #includes against them.
 set_property(GLOBAL PROPERTY GYRE_MODULES "")
+
+# Modules with threads of their own: their tests also run under the thread sanitizer.
+set(GYRE_THREADED log io store)
+foreach(label unit sim threads)
+    add_custom_target(tests_${label})
+endforeach()
+add_custom_target(benches)
+add_custom_target(fuzzers)
+add_custom_target(gyre_up)  # What `gyre up` needs: the command, the services and the games.
 
 function(gyre_module name)
     cmake_parse_arguments(arg "" "" "DEPENDS;LINKS" ${ARGN})
@@ -59,11 +68,14 @@ function(gyre_engine)
         get_property(benches GLOBAL PROPERTY GYRE_BENCHES_${name})
         get_property(fuzzers GLOBAL PROPERTY GYRE_FUZZERS_${name})
         if(tests AND GYRE_BUILD_TESTS)
-            gyre_test(${name}_test LABEL ${name} SOURCES ${tests})
+            set(labels ${name} unit)
+            if(name IN_LIST GYRE_THREADED)
+                list(APPEND labels threads)
+            endif()
+            gyre_test(${name}_test LABEL ${labels} SOURCES ${tests})
         endif()
         if(benches AND GYRE_BUILD_BENCHES)
-            add_executable(${name}_bench ${benches})
-            target_link_libraries(${name}_bench PRIVATE gyre benchmark::benchmark_main benchmark::benchmark)
+            gyre_bench(${name}_bench SOURCES ${benches})
         endif()
         if(fuzzers AND GYRE_SANITIZE STREQUAL "fuzz")
             foreach(file ${fuzzers})
@@ -71,19 +83,35 @@ function(gyre_engine)
                 add_executable(${stem} ${file})
                 target_link_libraries(${stem} PRIVATE gyre)
                 target_link_options(${stem} PRIVATE -fsanitize=fuzzer)
+                add_dependencies(fuzzers ${stem})
             endforeach()
         endif()
     endforeach()
 endfunction()
 
-# gyre_test(NAME LABEL label SOURCES files [LINKS ...]): a GoogleTest executable, one ctest entry.
+# gyre_test(NAME LABEL labels... SOURCES files [LINKS ...] [TIMEOUT s]): a GoogleTest executable, one ctest
+# entry, run in the source folder. Target tests_LABEL builds all tests of one label.
 function(gyre_test name)
-    cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "SOURCES;LINKS" ${ARGN})
+    cmake_parse_arguments(arg "" "TIMEOUT" "LABEL;SOURCES;LINKS" ${ARGN})
     if(NOT arg_TIMEOUT)
         set(arg_TIMEOUT 120)
     endif()
     add_executable(${name} ${arg_SOURCES})
     target_link_libraries(${name} PRIVATE gyre ${arg_LINKS} GTest::gtest_main GTest::gtest)
-    add_test(NAME ${name} COMMAND ${name})
+    add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     set_tests_properties(${name} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${arg_TIMEOUT})
+    foreach(label ${arg_LABEL})
+        if(NOT TARGET tests_${label})
+            add_custom_target(tests_${label})
+        endif()
+        add_dependencies(tests_${label} ${name})
+    endforeach()
+endfunction()
+
+# gyre_bench(NAME SOURCES files [LINKS ...]): a benchmark, built by its name or by target benches.
+function(gyre_bench name)
+    cmake_parse_arguments(arg "" "" "SOURCES;LINKS" ${ARGN})
+    add_executable(${name} EXCLUDE_FROM_ALL ${arg_SOURCES})
+    target_link_libraries(${name} PRIVATE gyre ${arg_LINKS} benchmark::benchmark_main benchmark::benchmark)
+    add_dependencies(benches ${name})
 endfunction()

@@ -1,14 +1,4 @@
-# The toolchain of record is clang 19 with libstdc++. A compiler known to be broken is refused with the reason.
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)
-    message(FATAL_ERROR
-        "Gyre: g++ ${CMAKE_CXX_COMPILER_VERSION} miscompiles coroutines silently (`if (co_await x)` in a body without "
-        "locals never runs; temporaries in a co_await expression are destroyed twice). "
-        "Use clang++-19: cmake --preset release, or -DCMAKE_CXX_COMPILER=clang++-19.")
-elseif(CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 19)
-    message(FATAL_ERROR "Gyre: clang ${CMAKE_CXX_COMPILER_VERSION} is older than the toolchain of record, clang 19.")
-elseif(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
-    message(WARNING "Gyre is tested with clang 19 only; this is ${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}.")
-endif()
+include(${CMAKE_CURRENT_LIST_DIR}/GyreCompiler.cmake)
 
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
@@ -18,6 +8,7 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
 set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+set(CMAKE_INSTALL_RPATH "$ORIGIN/../lib")
 
 find_program(GYRE_CCACHE ccache)
 if(GYRE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
@@ -30,7 +21,8 @@ endif()
 
 # Frame pointers everywhere: profiles and crash traces walk them.
 add_compile_options(-Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow -Werror=return-type
-    -fno-omit-frame-pointer -fvisibility-inlines-hidden -ffp-contract=off)
+    -fno-omit-frame-pointer -fvisibility-inlines-hidden -ffp-contract=off
+    -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)  # Error::where() says engine/net/x.cpp:12 on every machine.
 
 set(GYRE_SANITIZE "" CACHE STRING "address, thread, fuzz or empty")
 if(GYRE_SANITIZE STREQUAL "address")

@@ -1,0 +1,37 @@
+# gyre_game_module(NAME [SOURCES files...] [TESTS files...] [DEPENDS engine-modules...] [LINKS libraries...])
+#
+# Game code that a node loads and replaces while it runs: lib/gyre/modules/NAME.so in the build folder.
+# Without SOURCES: every *.cpp beside the CMakeLists.txt; *_test.cpp become the test NAME_test.
+# A module exports one symbol, gyre_module, and needs none but the engine's: what is missing is a link error,
+# and nothing of it stays behind when it is replaced.
+set(GYRE_GAME_MODULE_EXPORTS ${CMAKE_CURRENT_LIST_DIR}/gyre_game_module.map)
+
+function(gyre_game_module name)
+    cmake_parse_arguments(arg "" "" "SOURCES;TESTS;DEPENDS;LINKS" ${ARGN})
+    if(NOT arg_SOURCES)
+        file(GLOB arg_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+        set(arg_TESTS ${arg_SOURCES})
+        list(FILTER arg_TESTS INCLUDE REGEX "_test\\.cpp$")
+        list(FILTER arg_SOURCES EXCLUDE REGEX "_(test|bench|fuzz)\\.cpp$")
+    endif()
+    set(target ${name}_module)
+    add_library(${target} MODULE ${arg_SOURCES})
+    target_link_libraries(${target} PRIVATE gyre::gyre ${arg_LINKS})
+    target_link_options(${target} PRIVATE -Wl,--version-script=${GYRE_GAME_MODULE_EXPORTS} -Wl,--build-id)
+    if(NOT GYRE_SANITIZE)
+        target_link_options(${target} PRIVATE -Wl,-z,defs)
+    endif()
+    set_target_properties(${target} PROPERTIES
+        PREFIX "" OUTPUT_NAME ${name}
+        LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/gyre/modules
+        LINK_DEPENDS ${GYRE_GAME_MODULE_EXPORTS}
+        CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
+        INSTALL_RPATH "$ORIGIN/../..")
+    install(TARGETS ${target} LIBRARY DESTINATION lib/gyre/modules)
+    if(TARGET gyre_up)
+        add_dependencies(gyre_up ${target})
+    endif()
+    if(arg_TESTS AND COMMAND gyre_test AND GYRE_BUILD_TESTS)
+        gyre_test(${name}_test LABEL ${name} unit SOURCES ${arg_TESTS} ${arg_SOURCES} LINKS ${arg_LINKS})
+    endif()
+endfunction()
