@@ -1,0 +1,381 @@
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+#include <array>
+#include <condition_variable>
+#include <gyre/log/backend.hpp>
+#include <gyre/log/capture.hpp>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "detail/ring.hpp"
+#include "detail/sinks.hpp"
+
+namespace gyre::log {
+
+struct Capture::Lines {
+    std::vector<Line> lines;
+    Lines* outer = nullptr;
+};
+
+namespace detail {
+constinit std::atomic<Level> threshold = Level::info;
+
+namespace {
+
+constexpr Duration nap = 5ms;         // between batches: the caller pays for no wake-up
+constexpr Duration long_nap = 250ms;  // after a second without lines; the next one wakes
+constexpr int naps_until_long = 200;
+constexpr Duration stop_patience = 2s;
+constexpr std::size_t errors_part = 8;  // 1/8 of the ring is kept for errors
+constexpr std::uint64_t batch_bytes = 1u << 18;
+
+Duration steady_now() {
+    timespec t{};
+    ::clock_gettime(CLOCK_MONOTONIC, &t);
+    return std::chrono::seconds(t.tv_sec) + Duration(t.tv_nsec);
+}
+
+/// The one thing of the process. Never destroyed: destructors of statics may log.
+class Backend {
+public:
+    Result<> start(const Config& config);
+    void stop() noexcept;
+    bool flush(Duration timeout) noexcept;
+    void write(const Record& record);
+    void set_capture(Capture::Lines* lines);
+
+    std::atomic<WallTime (*)()> clock = nullptr;
+    std::mutex capture_mutex;
+    std::atomic<Capture::Lines*> capture = nullptr;
+
+    std::atomic<std::uint64_t> written = 0, dropped = 0, errors_dropped = 0, sink_failures = 0;
+
+private:
+    void run();
+    bool drain();
+    void emit(const Record& record);
+    void write_now(const Record& record);
+    void report_dropped();
+    void flush_sinks();
+    void failed(const Error& error);
+    void note(Level level, std::string_view event, Fields fields);
+
+    std::mutex lifecycle_;
+    std::thread writer_;
+    std::atomic<Ring*> ring_ = nullptr;  // where callers write; null: not running
+
+    std::mutex output_;                         // the reading end of the ring, and the sinks
+    std::vector<std::unique_ptr<Ring>> rings_;  // the last is the one; callers may still see others
+    std::vector<std::unique_ptr<Sink>> sinks_;
+    std::uint64_t dropped_told_ = 0, errors_dropped_told_ = 0;
+    bool failing_ = false;
+
+    std::mutex nap_mutex_;
+    std::condition_variable wake_;
+    std::atomic<bool> stopping_ = false, hurry_ = false, asleep_ = false, give_up_ = false;
+    std::atomic<std::uint64_t> flushed_ = 0;  // position in the ring
+};
+
+Backend& backend() {
+    static Backend* const one = new Backend;
+    return *one;
+}
+
+std::int64_t now_ns() {
+    if (const auto now = backend().clock.load(std::memory_order_relaxed)) {
+        return now().time_since_epoch().count();
+    }
+    timespec t{};
+    ::clock_gettime(CLOCK_REALTIME, &t);
+    return t.tv_sec * 1'000'000'000 + t.tv_nsec;
+}
+
+Result<> check(const Config& config) {
+    const auto outside = [](const char* field, std::uint64_t value, const char* range) {
+        return Error(errc::bad_config, std::string("log.") + field + ": " + std::to_string(value) +
+                                           " is outside " + range);
+    };
+    if (config.ring_bytes < (64u << 10) || config.ring_bytes > (1u << 30) ||
+        !std::has_single_bit(config.ring_bytes)) {
+        return outside("ring_bytes", config.ring_bytes, "[65536, 1073741824], powers of two");
+    }
+    if (config.file_bytes_max < 4'096 || config.file_bytes_max > (std::uint64_t{1} << 40)) {
+        return outside("file_bytes_max", config.file_bytes_max, "[4096, 1099511627776]");
+    }
+    if (config.files_kept > 1'000) return outside("files_kept", config.files_kept, "[0, 1000]");
+    return {};
+}
+
+Result<> Backend::start(const Config& config) {
+    if (auto checked = check(config); !checked.ok()) return checked;
+    std::vector<std::unique_ptr<Sink>> sinks;
+    if (config.console) {
+        sinks.push_back(std::make_unique<ConsoleSink>(config.console_fd, config.json, give_up_));
+    }
+    if (!config.file.empty()) {
+        auto file = std::make_unique<FileSink>(config);
+        if (auto opened = file->open(); !opened.ok()) return opened;
+        sinks.push_back(std::move(file));
+    }
+    stop();
+    static const int at_exit = std::atexit([] { log::stop(); });
+    (void)at_exit;
+    std::lock_guard lifecycle(lifecycle_);
+    {
+        std::lock_guard output(output_);
+        drain();
+        sinks_ = std::move(sinks);
+        failing_ = false;
+        if (rings_.empty() || rings_.back()->capacity() != config.ring_bytes) {
+            rings_.push_back(std::make_unique<Ring>(config.ring_bytes));
+        }
+        flushed_ = rings_.back()->tail();
+        ring_.store(rings_.back().get(), std::memory_order_release);
+    }
+    threshold = config.level;
+    stopping_ = hurry_ = asleep_ = give_up_ = false;
+    // Signals are for the threads of the host.
+    sigset_t all, before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    writer_ = std::thread([this] { run(); });
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return {};
+}
+
+void Backend::stop() noexcept {
+    std::lock_guard lifecycle(lifecycle_);
+    if (!writer_.joinable()) return;
+    flush(stop_patience);
+    give_up_ = true;  // a console that took nothing until now will not
+    ring_.store(nullptr, std::memory_order_release);
+    stopping_ = true;
+    wake_.notify_one();
+    writer_.join();
+    std::lock_guard output(output_);
+    sinks_.clear();
+}
+
+bool Backend::flush(Duration timeout) noexcept {
+    const Ring* ring = ring_.load(std::memory_order_acquire);
+    if (!ring) return true;
+    const std::uint64_t until = ring->head();
+    const Duration deadline = steady_now() + timeout;
+    while (static_cast<std::int64_t>(flushed_.load(std::memory_order_acquire) - until) < 0) {
+        if (steady_now() > deadline) return false;
+        hurry_.store(true, std::memory_order_relaxed);
+        wake_.notify_one();
+        const timespec pause{0, 200'000};
+        ::nanosleep(&pause, nullptr);
+    }
+    return true;
+}
+
+void Backend::write(const Record& record) {
+    if (capture.load(std::memory_order_acquire)) {
+        std::lock_guard lock(capture_mutex);
+        if (Capture::Lines* lines = capture.load(std::memory_order_relaxed)) {
+            Capture::Line line{
+                record.level, std::string(record.node), std::string(record.event), {}, {}};
+            append_fields(line.fields, record, false);
+            append_json(line.json, record);
+            line.json.pop_back();
+            lines->lines.push_back(std::move(line));
+            return;
+        }
+    }
+    Ring* const ring = ring_.load(std::memory_order_acquire);
+    if (!ring) return write_now(record);
+    const std::size_t bytes = encoded_bytes(record);
+    const bool is_error = record.level == Level::error;
+    std::uint8_t* at = ring->reserve(bytes, is_error ? 0 : ring->capacity() / errors_part);
+    if (!at) {
+        (is_error ? errors_dropped : dropped).fetch_add(1, std::memory_order_relaxed);
+        return;
+    }
+    encode(record, at);
+    ring->commit(at, bytes);
+    // Seen late at worst by one long nap.
+    if (asleep_.load(std::memory_order_relaxed) && asleep_.exchange(false)) wake_.notify_one();
+}
+
+void Backend::write_now(const Record& record) {
+    std::lock_guard output(output_);
+    drain();
+    const bool own = sinks_.empty();
+    if (own) sinks_.push_back(std::make_unique<ConsoleSink>(2, false, give_up_));
+    emit(record);
+    flush_sinks();
+    if (own) sinks_.clear();
+}
+
+void Backend::run() {
+    ::pthread_setname_np(::pthread_self(), "gyre-log");
+    int idle = 0;
+    for (;;) {
+        // Read first: what was logged before stop() is in the ring by then.
+        const bool last = stopping_.load(std::memory_order_acquire);
+        hurry_.store(false, std::memory_order_relaxed);
+        bool any = false;
+        {
+            std::lock_guard output(output_);
+            any = drain();
+            const Ring& ring = *rings_.back();
+            if (last && ring.head() == ring.tail()) return;
+        }
+        if (last) {  // a caller is between reserve and commit
+            std::this_thread::yield();
+            continue;
+        }
+        idle = any ? 0 : idle + 1;
+        const bool sleep = idle > naps_until_long;
+        asleep_.store(sleep, std::memory_order_relaxed);
+        std::unique_lock lock(nap_mutex_);
+        wake_.wait_for(lock, sleep ? long_nap : nap, [&] {
+            return stopping_.load() || hurry_.load() || asleep_.load() != sleep;
+        });
+    }
+}
+
+/// All that is in the ring; true when there was something. Needs output_.
+bool Backend::drain() {
+    if (rings_.empty()) return false;
+    Ring& ring = *rings_.back();
+    Record record;
+    std::uint64_t flush_at = ring.tail() + batch_bytes;
+    const std::uint64_t before = ring.tail();
+    while (const std::uint8_t* at = ring.front()) {
+        decode(at, record);
+        emit(record);
+        ring.pop();
+        if (ring.tail() >= flush_at) {
+            flush_sinks();
+            flush_at = ring.tail() + batch_bytes;
+            flushed_.store(ring.tail(), std::memory_order_release);
+        }
+    }
+    report_dropped();
+    if (ring.tail() != before) flush_sinks();
+    flushed_.store(ring.tail(), std::memory_order_release);
+    return ring.tail() != before;
+}
+
+void Backend::emit(const Record& record) {
+    written.fetch_add(1, std::memory_order_relaxed);
+    for (const auto& sink : sinks_) {
+        if (auto result = sink->write(record); !result.ok()) failed(result.error());
+    }
+}
+
+void Backend::flush_sinks() {
+    bool all = true;
+    for (const auto& sink : sinks_) {
+        if (auto result = sink->flush(); !result.ok()) {
+            all = false;
+            failed(result.error());
+        }
+    }
+    if (all) failing_ = false;
+}
+
+/// Told once for each streak, to the sinks that work.
+void Backend::failed(const Error& error) {
+    sink_failures.fetch_add(1, std::memory_order_relaxed);
+    if (std::exchange(failing_, true)) return;
+    note(Level::error, "log.sink_failed", {{"error", error}});
+}
+
+void Backend::report_dropped() {
+    const auto now = dropped.load(std::memory_order_relaxed);
+    const auto errors_now = errors_dropped.load(std::memory_order_relaxed);
+    if (now == dropped_told_ && errors_now == errors_dropped_told_) return;
+    note(Level::warn, "log.dropped",
+         {{"count", now - dropped_told_}, {"errors", errors_now - errors_dropped_told_}});
+    dropped_told_ = now;
+    errors_dropped_told_ = errors_now;
+    flush_sinks();
+}
+
+void Backend::note(Level level, std::string_view event, Fields fields) {
+    Record record;
+    gather(record, level, event, fields, std::source_location::current());
+    record.time_ns = now_ns();
+    for (const auto& sink : sinks_) (void)sink->write(record);
+}
+
+void Backend::set_capture(Capture::Lines* lines) {
+    std::lock_guard lock(capture_mutex);
+    capture.store(lines, std::memory_order_release);
+}
+
+}  // namespace
+
+void write(Level level, std::string_view event, Fields fields,
+           const std::source_location& where) noexcept {
+    try {
+        Record record;
+        gather(record, level, event, fields, where);
+        record.time_ns = now_ns();
+        backend().write(record);
+    } catch (...) {  // out of memory outside of the ring: the line is lost, not the caller
+        backend().dropped.fetch_add(1, std::memory_order_relaxed);
+    }
+}
+
+}  // namespace detail
+
+Result<> start(const Config& config) { return detail::backend().start(config); }
+void stop() noexcept { detail::backend().stop(); }
+bool flush(Duration timeout) noexcept { return detail::backend().flush(timeout); }
+void set_level(Level level) noexcept { detail::threshold.store(level, std::memory_order_relaxed); }
+Level level() noexcept { return detail::threshold.load(std::memory_order_relaxed); }
+void set_clock(WallTime (*now)()) noexcept { detail::backend().clock = now; }
+
+Stats stats() noexcept {
+    const auto& from = detail::backend();
+    return {from.written, from.dropped, from.errors_dropped, from.sink_failures};
+}
+
+namespace {
+constexpr std::array<std::string_view, 5> names = {"trace", "debug", "info", "warn", "error"};
+}
+std::string_view name(Level level) { return names[static_cast<std::size_t>(level)]; }
+std::optional<Level> parse_level(std::string_view name) {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        if (names[i] == name) return static_cast<Level>(i);
+    }
+    return std::nullopt;
+}
+
+Capture::Capture(Level level) : lines_(std::make_unique<Lines>()), before_(log::level()) {
+    lines_->outer = detail::backend().capture.load();
+    detail::backend().set_capture(lines_.get());
+    set_level(level);
+}
+Capture::~Capture() {
+    set_level(before_);
+    detail::backend().set_capture(lines_->outer);
+}
+std::vector<Capture::Line> Capture::lines() const {
+    std::lock_guard lock(detail::backend().capture_mutex);
+    return lines_->lines;
+}
+std::size_t Capture::count(std::string_view event) const {
+    std::lock_guard lock(detail::backend().capture_mutex);
+    std::size_t result = 0;
+    for (const Line& line : lines_->lines) result += line.event == event;
+    return result;
+}
+bool Capture::has(std::string_view event, std::string_view part) const {
+    std::lock_guard lock(detail::backend().capture_mutex);
+    for (const Line& line : lines_->lines) {
+        if (line.event == event && line.fields.find(part) != std::string::npos) return true;
+    }
+    return false;
+}
+
+}  // namespace gyre::log

@@ -1,0 +1,284 @@
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <gyre/log/backend.hpp>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+namespace gyre::log {
+namespace {
+
+struct Folder {
+    Folder() {
+        std::string name = ::testing::TempDir() + "gyre_log_XXXXXX";
+        path = ::mkdtemp(name.data());
+    }
+    ~Folder() {
+        stop();
+        std::filesystem::remove_all(path);
+    }
+    std::string path;
+};
+
+std::string read(const std::string& path) {
+    std::ostringstream text;
+    text << std::ifstream(path, std::ios::binary).rdbuf();
+    return text.str();
+}
+
+std::size_t count(std::string_view text, std::string_view part) {
+    std::size_t result = 0;
+    for (auto at = text.find(part); at != text.npos; at = text.find(part, at + part.size()))
+        ++result;
+    return result;
+}
+
+Config to_file(const Folder& folder) {
+    return {.console = false, .file = folder.path + "/logs/gyre.log"};
+}
+
+/// A console nobody reads until read_all().
+struct Pipe {
+    Pipe() { EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0); }
+    ~Pipe() {
+        for (const int end : ends) {
+            if (end >= 0) ::close(end);
+        }
+    }
+    void close(std::size_t end) { ::close(std::exchange(ends[end], -1)); }
+    std::string read_all() {
+        std::string text;
+        std::array<char, 65'536> part;
+        for (ssize_t n = 0; (n = ::read(ends[0], part.data(), part.size())) > 0;) {
+            text.append(part.data(), static_cast<std::size_t>(n));
+        }
+        return text;
+    }
+    std::array<int, 2> ends{-1, -1};
+};
+
+TEST(LogBackend, writes_to_the_file_in_the_order_of_the_calls) {
+    const Folder folder;
+    start(to_file(folder)).value();
+    for (int i = 0; i < 1'000; ++i) info("test.event", {{"i", i}});
+    EXPECT_TRUE(flush());
+    std::istringstream lines(read(folder.path + "/logs/gyre.log"));
+    int next = 0;
+    for (std::string line; std::getline(lines, line); ++next) {
+        ASSERT_TRUE(line.ends_with(" i=" + std::to_string(next))) << line;
+    }
+    EXPECT_EQ(next, 1'000);
+    stop();
+    stop();
+    start(to_file(folder)).value();
+    info("test.again");
+    stop();
+    EXPECT_EQ(count(read(folder.path + "/logs/gyre.log"), "\n"), 1'001u);
+}
+
+TEST(LogBackend, without_a_start_lines_go_to_stderr_at_once) {
+    stop();
+    ::testing::internal::CaptureStderr();
+    warn("test.early", {{"n", 1}});
+    const std::string text = ::testing::internal::GetCapturedStderr();
+    EXPECT_NE(text.find("test.early"), std::string::npos);
+    EXPECT_EQ(text.find('\x1b'), std::string::npos) << "colours on what is no terminal";
+}
+
+TEST(LogBackend, threads_in_a_storm_lose_nothing_but_what_is_counted) {
+    const Folder folder;
+    Config config = to_file(folder);
+    config.ring_bytes = 1 << 20;
+    start(config).value();
+    const Stats before = stats();
+    constexpr int thread_count = 4, lines_each = 20'000;
+    std::vector<std::thread> threads;
+    for (int t = 0; t < thread_count; ++t) {
+        threads.emplace_back([t] {
+            for (int i = 0; i < lines_each; ++i) {
+                const std::string text(static_cast<std::size_t>(i % 97),
+                                       static_cast<char>('a' + t));
+                info("test.storm", {{"thread", t}, {"i", i}, {"text", text}});
+            }
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    stop();
+    const auto dropped = stats().dropped - before.dropped;
+    EXPECT_EQ(stats().written - before.written + dropped, 1u * thread_count * lines_each);
+
+    std::array<int, thread_count> last;
+    last.fill(-1);
+    std::istringstream lines(read(config.file));
+    std::size_t seen = 0;
+    for (std::string line; std::getline(lines, line);) {
+        int t = 0, i = 0;
+        char text[128] = "";
+        if (line.find("log.dropped") != line.npos) continue;
+        const auto at = line.find("thread=");
+        ASSERT_NE(at, line.npos) << line;
+        ASSERT_GE(std::sscanf(line.c_str() + at, "thread=%d i=%d text=%127s", &t, &i, text), 3)
+            << line;
+        const std::string expected(static_cast<std::size_t>(i % 97), static_cast<char>('a' + t));
+        ASSERT_EQ(text, expected.empty() ? "\"\"" : expected) << line;
+        ASSERT_GT(i, last.at(static_cast<std::size_t>(t))) << "out of order: " << line;
+        last.at(static_cast<std::size_t>(t)) = i;
+        ++seen;
+    }
+    EXPECT_EQ(seen + dropped, 1u * thread_count * lines_each);
+    EXPECT_EQ(read(config.file).find("log.dropped") != std::string::npos, dropped > 0);
+}
+
+TEST(LogBackend, starting_and_stopping_in_a_storm_loses_nothing) {
+    const Folder folder;
+    Config config = to_file(folder);
+    start(config).value();
+    const Stats before = stats();
+    std::atomic<bool> done = false;
+    std::atomic<std::uint64_t> sent = 0;
+    std::vector<std::thread> threads;
+    ::testing::internal::CaptureStderr();
+    for (int t = 0; t < 2; ++t) {
+        threads.emplace_back([&] {
+            while (!done) {
+                info("test.storm");
+                ++sent;
+            }
+        });
+    }
+    for (int i = 0; i < 20; ++i) {
+        stop();
+        start(config).value();
+    }
+    done = true;
+    for (auto& thread : threads) thread.join();
+    stop();
+    ::testing::internal::GetCapturedStderr();
+    EXPECT_EQ(stats().written - before.written + stats().dropped - before.dropped, sent.load());
+}
+
+TEST(LogBackend, a_full_ring_drops_the_newest_says_so_and_keeps_room_for_errors) {
+    Pipe pipe;
+    start({.console_fd = pipe.ends[1], .ring_bytes = 64 << 10}).value();
+    const Stats before = stats();
+    for (int i = 0; i < 10'000; ++i) info("test.flood", {{"i", i}});  // returns though nobody reads
+    for (int i = 0; i < 20; ++i) error("test.failed", {{"i", i}});
+    const auto dropped = stats().dropped - before.dropped;
+    EXPECT_GT(dropped, 0u);
+    EXPECT_EQ(stats().errors_dropped, before.errors_dropped);
+    std::string text;
+    std::thread reader([&] { text = pipe.read_all(); });
+    stop();
+    pipe.close(1);
+    reader.join();
+    EXPECT_EQ(count(text, "test.failed"), 20u);
+    EXPECT_EQ(count(text, "test.flood") + dropped, 10'000u);
+    EXPECT_NE(text.find("i=0\n"), text.npos);
+    EXPECT_EQ(text.find("i=9999\n"), text.npos);
+    const auto told = text.find("log.dropped");
+    ASSERT_NE(told, text.npos);
+    EXPECT_NE(text.find("count=", told), text.npos);
+}
+
+TEST(LogBackend, stop_does_not_wait_for_ever_for_a_console_nobody_reads) {
+    Pipe pipe;
+    start({.console_fd = pipe.ends[1]}).value();
+    for (int i = 0; i < 10'000; ++i) info("test.flood", {{"i", i}});
+    stop();  // the time-out of the test is the check
+    EXPECT_GT(stats().sink_failures, 0u);
+}
+
+TEST(LogBackend, a_closed_console_is_survived_and_told_to_the_file) {
+    const Folder folder;
+    Pipe pipe;
+    Config config = to_file(folder);
+    config.console = true;
+    config.console_fd = pipe.ends[1];
+    start(config).value();
+    pipe.close(0);
+    info("test.first");
+    EXPECT_TRUE(flush());
+    info("test.second");
+    stop();
+    const std::string text = read(config.file);
+    EXPECT_EQ(count(text, "log.sink_failed"), 1u) << text;
+    EXPECT_EQ(count(text, "test."), 2u);
+}
+
+TEST(LogBackend, begins_the_next_file_by_size_and_keeps_so_many) {
+    const Folder folder;
+    Config config = to_file(folder);
+    config.file_bytes_max = 4'096;
+    config.files_kept = 3;
+    start(config).value();
+    for (int i = 0; i < 500; ++i) info("test.event", {{"i", i}});
+    stop();
+    std::string all;
+    for (const char* suffix : {".3", ".2", ".1", ""}) {
+        const std::string part = read(config.file + suffix);
+        EXPECT_FALSE(part.empty()) << suffix;
+        EXPECT_LE(part.size(), 4'096u);
+        all += part;
+    }
+    EXPECT_FALSE(std::filesystem::exists(config.file + ".4"));
+    int last = 499;
+    for (; last >= 0 && all.find(" i=" + std::to_string(last) + "\n") != all.npos; --last) {
+    }
+    EXPECT_EQ(static_cast<std::size_t>(499 - last), count(all, "\n")) << "no gap at the borders";
+}
+
+std::atomic<std::int64_t> day = 20'000;
+WallTime virtual_now() { return WallTime(std::chrono::hours(24 * day.load())); }
+
+TEST(LogBackend, begins_the_next_file_each_day_of_the_clock_it_is_given) {
+    const Folder folder;
+    const Config config = to_file(folder);
+    set_clock(&virtual_now);
+    start(config).value();
+    info("test.first");
+    info("test.second");
+    ++day;
+    info("test.third");
+    stop();
+    set_clock(nullptr);
+    EXPECT_EQ(count(read(config.file + ".1"), "\n"), 2u);
+    EXPECT_TRUE(read(config.file).starts_with("2024-10-05T00:00:00.000Z info"))
+        << read(config.file);
+}
+
+TEST(LogBackend, refuses_what_it_cannot_do_by_name) {
+    const Folder folder;
+    Config config = to_file(folder);
+    config.ring_bytes = 100'000;
+    EXPECT_TRUE(start(config).error().is(errc::bad_config));
+    EXPECT_NE(start(config).error().message().find("log.ring_bytes: 100000"), std::string::npos);
+    config = to_file(folder);
+    config.file = folder.path;  // a folder
+    const Error error = start(config).error();
+    EXPECT_TRUE(error.is(errc::refused));
+    EXPECT_NE(error.message().find(folder.path), std::string::npos);
+}
+
+TEST(LogBackend, json_goes_to_the_file) {
+    const Folder folder;
+    Config config = to_file(folder);
+    config.json = true;
+    start(config).value();
+    error("test.event", {{"i", 1}});
+    stop();
+    const std::string text = read(config.file);
+    EXPECT_TRUE(text.starts_with("{\"ts\":\"")) << text;
+    EXPECT_NE(text.find("\"at\":\"engine/log/backend_test.cpp:"), text.npos) << text;
+    EXPECT_TRUE(text.ends_with("}\n"));
+}
+
+}  // namespace
+}  // namespace gyre::log

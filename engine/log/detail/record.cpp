@@ -1,0 +1,144 @@
+#include "record.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <gyre/base/context.hpp>
+
+namespace gyre::log::detail {
+namespace {
+
+// What of a record has a fixed size; the texts follow in the order of their lengths.
+struct Head {
+    std::int64_t time_ns;
+    std::uint64_t entity, session, call, trace;
+    std::uint32_t line;
+    std::uint16_t file_bytes, event_bytes, node_bytes, role_bytes;
+    Level level;
+    std::uint8_t field_count;
+};
+struct FieldHead {
+    std::uint64_t bits;
+    std::uint16_t text_bytes;
+    std::uint8_t key_bytes;
+    Value::Type type;
+};
+
+std::string_view clip(std::string_view text, std::size_t bytes) { return text.substr(0, bytes); }
+
+/// As seen from the root of the repository, so an editor can open it; others as they are.
+std::string_view source_path(std::string_view path) {
+    constexpr std::string_view here = __FILE__, tail = "engine/log/detail/record.cpp";
+    static_assert(here.ends_with(tail));
+    constexpr std::string_view root = here.substr(0, here.size() - tail.size());
+    if (path.starts_with(root)) path.remove_prefix(root.size());
+    return path.size() > 255 ? path.substr(path.size() - 255) : path;
+}
+
+}  // namespace
+
+void gather(Record& record, Level level, std::string_view event, Fields fields,
+            const std::source_location& where) {
+    record.level = level;
+    record.event = clip(event, 128);
+    if (const Context* context = current) {
+        record.entity = context->entity;
+        record.session = context->session;
+        record.call = context->call;
+        record.trace = context->trace;
+        if (context->node) {
+            record.node = clip(context->node->name, 64);
+            record.role = clip(context->node->role, 32);
+        }
+    }
+    if (level >= Level::warn) {
+        record.file = source_path(where.file_name());
+        record.line = where.line();
+    }
+    std::size_t budget = record_text_bytes_max;
+    for (const auto& field : fields) {
+        if (record.field_count == fields_max) break;
+        const std::string_view text = field.value.text();
+        const std::size_t kept = std::min({text.size(), text_bytes_max, budget});
+        const bool is_text = field.value.type() == Value::Type::text;
+        record.fields[record.field_count++] = {
+            .key_data = field.key.data(),
+            .text_data = text.data(),
+            .bits = is_text ? text.size() - kept : field.value.bits(),
+            .text_bytes = static_cast<std::uint16_t>(kept),
+            .key_bytes = static_cast<std::uint8_t>(std::min<std::size_t>(field.key.size(), 64)),
+            .type = field.value.type()};
+        budget -= kept;
+    }
+}
+
+std::size_t encoded_bytes(const Record& record) {
+    std::size_t bytes = sizeof(Head) + record.file.size() + record.event.size() +
+                        record.node.size() + record.role.size();
+    for (std::size_t i = 0; i < record.field_count; ++i) {
+        bytes += sizeof(FieldHead) + record.fields[i].key_bytes + record.fields[i].text_bytes;
+    }
+    return bytes;
+}
+
+void encode(const Record& record, std::uint8_t* to) {
+    const auto put = [&to](const void* from, std::size_t bytes) {
+        if (bytes) std::memcpy(to, from, bytes);
+        to += bytes;
+    };
+    const auto size16 = [](std::string_view s) { return static_cast<std::uint16_t>(s.size()); };
+    const Head head{.time_ns = record.time_ns,
+                    .entity = record.entity,
+                    .session = record.session,
+                    .call = record.call,
+                    .trace = record.trace,
+                    .line = record.line,
+                    .file_bytes = size16(record.file),
+                    .event_bytes = size16(record.event),
+                    .node_bytes = size16(record.node),
+                    .role_bytes = size16(record.role),
+                    .level = record.level,
+                    .field_count = record.field_count};
+    put(&head, sizeof head);
+    for (const auto text : {record.file, record.event, record.node, record.role}) {
+        put(text.data(), text.size());
+    }
+    for (std::size_t i = 0; i < record.field_count; ++i) {
+        const Record::Field& field = record.fields[i];
+        const FieldHead field_head{field.bits, field.text_bytes, field.key_bytes, field.type};
+        put(&field_head, sizeof field_head);
+        put(field.key_data, field.key_bytes);
+        put(field.text_data, field.text_bytes);
+    }
+}
+
+void decode(const std::uint8_t* from, Record& record) {
+    const auto take = [&from](std::size_t bytes) {
+        const std::string_view text(reinterpret_cast<const char*>(from), bytes);
+        from += bytes;
+        return text;
+    };
+    Head head;
+    std::memcpy(&head, take(sizeof head).data(), sizeof head);
+    record.time_ns = head.time_ns;
+    record.entity = head.entity;
+    record.session = head.session;
+    record.call = head.call;
+    record.trace = head.trace;
+    record.line = head.line;
+    record.level = head.level;
+    record.file = take(head.file_bytes);
+    record.event = take(head.event_bytes);
+    record.node = take(head.node_bytes);
+    record.role = take(head.role_bytes);
+    record.field_count = head.field_count;
+    for (std::size_t i = 0; i < record.field_count; ++i) {
+        FieldHead field_head;
+        std::memcpy(&field_head, take(sizeof field_head).data(), sizeof field_head);
+        const std::string_view key = take(field_head.key_bytes);
+        record.fields[i] = {key.data(),           take(field_head.text_bytes).data(),
+                            field_head.bits,      field_head.text_bytes,
+                            field_head.key_bytes, field_head.type};
+    }
+}
+
+}  // namespace gyre::log::detail

@@ -1,0 +1,161 @@
+#include <gtest/gtest.h>
+
+#include <gyre/base/context.hpp>
+#include <gyre/base/error.hpp>
+#include <gyre/log/backend.hpp>
+#include <gyre/log/capture.hpp>
+#include <limits>
+#include <thread>
+
+#include "detail/format.hpp"
+
+namespace gyre::log {
+namespace {
+
+WallTime fixed_time() { return WallTime(Duration(1'767'366'245'123'456'789)); }
+
+struct FixedClock {
+    FixedClock() { set_clock(&fixed_time); }
+    ~FixedClock() { set_clock(nullptr); }
+};
+
+std::string fields_of(Fields fields) {
+    Capture log;
+    info("test.event", fields);
+    return log.lines().at(0).fields;
+}
+
+std::string text_of(Level level, std::string_view event, Fields fields) {
+    detail::Record record;
+    detail::gather(record, level, event, fields, std::source_location::current());
+    record.time_ns = fixed_time().time_since_epoch().count();
+    std::string text;
+    detail::append_text(text, record, {});
+    return text;
+}
+
+TEST(Log, prints_every_kind_of_value) {
+    const std::string owned = "owned";
+    const char* nothing = nullptr;
+    EXPECT_EQ(fields_of({{"a", -7}, {"b", std::numeric_limits<std::uint64_t>::max()}, {"c", true}}),
+              "a=-7 b=18446744073709551615 c=true");
+    EXPECT_EQ(fields_of({{"d", 0.5}, {"e", 1e300}, {"f", 100'000.0}, {"g", 0.1f * 0}}),
+              "d=0.5 e=1e+300 f=100000 g=0");
+    EXPECT_EQ(
+        fields_of(
+            {{"s", owned}, {"l", "literal"}, {"v", std::string_view("view")}, {"n", nothing}}),
+        "s=owned l=literal v=view n=null");
+    EXPECT_EQ(fields_of({{"rtt_ms", 81'250us}, {"took", 2s}, {"id", Id<int>{42}}}),
+              "rtt_ms=81.25 took=2000ms id=42");
+    EXPECT_EQ(fields_of({{"error", Error(errc::closed, "by peer")}}), "error=\"closed: by peer\"");
+    EXPECT_EQ(fields_of({}), "");
+    EXPECT_EQ(fields_of({{"one", "two"}}), "one=two");
+}
+
+TEST(Log, copies_what_it_is_given) {
+    Capture log;
+    {
+        std::string gone(100, 'x');
+        info("test.event", {{"text", gone}});
+        gone.assign(100, 'y');
+    }
+    EXPECT_TRUE(log.has("test.event", "text=" + std::string(100, 'x')));
+}
+
+TEST(Log, adds_the_fields_of_the_running_task) {
+    Capture log;
+    NodeIdentity node{.name = "battle_1", .role = "battle", .build = {}};
+    Context context{.node = &node, .entity = 12, .session = 13, .call = 14, .trace = 15};
+    {
+        const ContextGuard guard(&context);
+        info("test.inside", {{"hp", 3}});
+        info("test.named", {{"entity", 99}});
+    }
+    info("test.outside");
+    const auto lines = log.lines();
+    EXPECT_EQ(lines[0].node, "battle_1");
+    EXPECT_EQ(lines[0].fields, "hp=3 entity=12 session=13 call=14 trace=15");
+    EXPECT_EQ(lines[1].fields, "entity=99 session=13 call=14 trace=15");
+    EXPECT_EQ(lines[2].fields, "");
+    EXPECT_NE(lines[0].json.find(R"("node":"battle_1","role":"battle","event":"test.inside")"),
+              std::string::npos);
+    EXPECT_NE(lines[0].json.find(R"("hp":3,"entity":"12")"), std::string::npos);
+}
+
+TEST(Log, escapes_what_would_forge_lines_or_drive_a_terminal) {
+    EXPECT_EQ(fields_of({{"v", "two words"}}), R"(v="two words")");
+    EXPECT_EQ(fields_of({{"v", ""}}), R"(v="")");
+    EXPECT_EQ(fields_of({{"v", "a\nb\r\t\"\\"}}), R"(v="a\nb\u000d\t\"\\")");
+    EXPECT_EQ(fields_of({{"v", "\x1b[31m"}}), R"(v="\u001b[31m")");
+    EXPECT_EQ(fields_of({{"v", std::string_view("\0x", 2)}}), R"(v="\u0000x")");
+    EXPECT_EQ(fields_of({{"v", "h\xc3\xa9llo"}}), "v=\"h\xc3\xa9llo\"");
+    EXPECT_EQ(fields_of({{"v", "\xe4\xb8\xad\xf0\x9f\x8e\xae"}}),
+              "v=\"\xe4\xb8\xad\xf0\x9f\x8e\xae\"");
+    EXPECT_EQ(fields_of({{"v", "\xc2\x9b"}}), R"(v="\u009b")");            // C1 control sequence
+    EXPECT_EQ(fields_of({{"v", "\xe2\x80\xae"}}), R"(v="\u202e")");        // right-to-left override
+    EXPECT_EQ(fields_of({{"v", "\xff\xc3"}}), R"(v="\xff\xc3")");          // not UTF-8, cut off
+    EXPECT_EQ(fields_of({{"v", "\xc0\xaf"}}), R"(v="\xc0\xaf")");          // overlong
+    EXPECT_EQ(fields_of({{"v", "\xed\xa0\x80"}}), R"(v="\xed\xa0\x80")");  // surrogate
+    EXPECT_EQ(fields_of({{"k v=\n", 1}}),
+              "k?v?"
+              "?=1");
+}
+
+TEST(Log, bounds_what_one_line_takes) {
+    const std::string large(1 << 20, 'a');
+    const std::string fields = fields_of({{"v", large}, {"w", 1}});
+    EXPECT_EQ(fields, "v=" + large.substr(0, 4'096) + "...(+1044480 bytes) w=1");
+    Capture log;
+    info("test.event",
+         {{"a", large}, {"b", large}, {"c", large}, {"d", large}, {"e", large}, {"f", 6}});
+    EXPECT_LT(log.lines()[0].fields.size(), 17'000u);
+    EXPECT_TRUE(log.has("test.event", "e=\"\"...(+1048576 bytes) f=6"));
+}
+
+TEST(Log, text_is_aligned_and_names_its_place_from_warn_on) {
+    EXPECT_EQ(text_of(Level::info, "gate.listening", {{"port", 7000}}),
+              "15:04:05.123 info  -          gate.listening           port=7000\n");
+    const std::string text = text_of(Level::warn, "net.slow", {});
+    EXPECT_TRUE(
+        text.starts_with("15:04:05.123 warn  -          net.slow at engine/log/log_test.cpp:"))
+        << text;
+}
+
+TEST(Log, json_is_one_object_a_line) {
+    const FixedClock clock;
+    Capture log;
+    info("test.event", {{"level", "mine"},
+                        {"wait", 3ms},
+                        {"nan", std::numeric_limits<double>::quiet_NaN()},
+                        {"text", "a\"\n\xff"}});
+    EXPECT_EQ(
+        log.lines()[0].json,
+        R"({"ts":"2026-01-02T15:04:05.123Z","level":"info","event":"test.event","_level":"mine",)"
+        R"("wait_ms":3,"nan":"nan","text":"a\"\n\\xff"})");
+}
+
+TEST(Log, a_level_that_is_off_costs_and_writes_nothing) {
+    Capture log(Level::warn);
+    info("test.event");
+    write(Level::debug, "test.event");
+    write(Level::error, "test.event");
+    EXPECT_EQ(log.count("test.event"), 1u);
+    EXPECT_FALSE(enabled(Level::info));
+    EXPECT_EQ(parse_level("warn"), Level::warn);
+    EXPECT_EQ(parse_level("loud"), std::nullopt);
+}
+
+TEST(Log, captures_nest_and_take_lines_of_all_threads) {
+    Capture outer;
+    {
+        Capture inner;
+        std::thread([] { info("test.event"); }).join();
+        EXPECT_EQ(inner.count("test.event"), 1u);
+    }
+    EXPECT_EQ(outer.count("test.event"), 0u);
+    info("test.event");
+    EXPECT_EQ(outer.count("test.event"), 1u);
+}
+
+}  // namespace
+}  // namespace gyre::log
