@@ -138,6 +138,7 @@ bool Reader::head(Token& token) {
         case 0xca:
             if (!take(4, n)) return false;
             token.number = std::bit_cast<float>(static_cast<std::uint32_t>(n));
+            token.is_float32 = true;
             token.kind = Kind::number;
             at_ = p;
             return true;

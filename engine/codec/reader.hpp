@@ -39,6 +39,7 @@ struct Token {
     Kind kind = Kind::end;
     std::uint64_t integer = 0;  ///< Also the boolean; a negative one is the bits of an int64.
     double number = 0;
+    bool is_float32 = false;
     std::size_t count = 0;  ///< Elements of an array, pairs of a map.
     BytesView bytes = {};   ///< Text, bin, payload of an extension.
 };
