@@ -28,7 +28,19 @@ struct Bag {
                                gyre::method<gyre::overload<int>(&Bag::use)>("use_number"));
     }
 };
+enum class Tier : std::uint16_t { bronze = 100, gold = 300 };
+enum class Bits : std::uint8_t { a = 1, b = 2 };
 }  // namespace codec_test
+template <>
+struct gyre::EnumTraits<codec_test::Tier> {
+    static constexpr int min = 100, max = 300;
+    static constexpr bool open = false;
+};
+template <>
+struct gyre::EnumTraits<codec_test::Bits> {
+    static constexpr int min = 0, max = 7;
+    static constexpr bool open = true;
+};
 using namespace codec_test;
 
 namespace {
@@ -338,6 +350,16 @@ TEST(Codec, errors_say_where_what_and_found) {
               "expected alternative in [0, 1], found 2");
     EXPECT_EQ(failure<float>(encode(1e39)), "expected a 32-bit float, found 1e+39");
     EXPECT_EQ(failure<int>(raw({0xc1})), "byte 0xc1 is not msgpack");
+}
+
+TEST(Codec, enum_traits_widen_the_range_or_open_it) {
+    EXPECT_EQ(*decode<Tier>(encode(Tier::gold, Form::names)), Tier::gold);
+    EXPECT_EQ(*decode<Tier>(encode(300)), Tier::gold);
+    EXPECT_EQ(failure<Tier>(encode(200)), "unknown value \"200\"; known: bronze, gold");
+    const auto both = static_cast<Bits>(3);
+    EXPECT_EQ(*decode<Bits>(encode(both, Form::names)), both);
+    EXPECT_EQ(*decode<Bits>(encode(std::string("b"))), Bits::b);
+    EXPECT_EQ(failure<Bits>(encode(256)), "expected integer in [0, 255], found 256");
 }
 
 // --- hostile bytes ---

@@ -197,6 +197,8 @@ consteval auto checked_description() {
     if constexpr (Described<T>) {
         static_assert(T::describe().unique, "gyre: two members are described under one name");
         return T::describe();
+    } else {
+        return Description<T>({});  // so that no second error follows the first
     }
 }
 }  // namespace detail
@@ -221,12 +223,13 @@ inline constexpr bool is_described = [] {
 template <auto M>
 consteval auto described_member() {
     static_assert(is_described<M>, "gyre: this member is not described: list it in describe()");
-    if constexpr (is_described<M>) {
-        using F = std::remove_cv_t<decltype(M)>;
-        if constexpr (std::is_member_function_pointer_v<F>)
-            return static_cast<const Method<M>&>(description<typename signature<M>::Class>);
-        else
-            return static_cast<const Field<M>&>(description<typename detail::MemberOf<F>::Class>);
+    if constexpr (!is_described<M>) {
+        return Method<M>{};  // so that no second error follows the first
+    } else if constexpr (std::is_member_function_pointer_v<std::remove_cv_t<decltype(M)>>) {
+        return static_cast<const Method<M>&>(description<typename signature<M>::Class>);
+    } else {
+        using Class = typename detail::MemberOf<std::remove_cv_t<decltype(M)>>::Class;
+        return static_cast<const Field<M>&>(description<Class>);
     }
 }
 template <auto M>
