@@ -7,15 +7,26 @@ namespace gyre {
 
 class Executor;
 class Scope;
-class NodeServices;
+namespace rpc {
+class Rpc;
+}
+namespace world {
+class Host;
+}
+namespace module {
+class Node;
+}
 
 /// What stays the same for all tasks of one node.
 struct NodeIdentity {
     std::string name;            ///< "battle_1"
     std::string role;            ///< "battle"
     std::string build;           ///< Build id of the engine.
-    NodeServices* services = nullptr;  ///< What game code reaches through node().
-    Scope* scope = nullptr;      ///< Outlives every entity of the node.
+    // Set by the layers as they are built; game code reaches them through free functions.
+    Scope* scope = nullptr;  ///< Outlives every entity of the node.
+    rpc::Rpc* rpc = nullptr;
+    world::Host* host = nullptr;
+    module::Node* node = nullptr;
 };
 
 /// Who is running: carried by every task, restored at each resume.
@@ -24,7 +35,8 @@ struct Context {
     Scope* scope = nullptr;
     NodeIdentity* node = nullptr;
     std::uint64_t entity = 0;
-    std::uint64_t session = 0;
+    std::uint64_t session = 0;  ///< Of the client that called, 0: a node.
+    std::uint64_t caller = 0;   ///< Its avatar.
     std::uint64_t call = 0;
     std::uint64_t trace = 0;
     void* object = nullptr;        ///< The record of `entity`, for the layer that made it.

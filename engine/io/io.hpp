@@ -5,6 +5,7 @@
 #include <gyre/base/time.hpp>
 #include <gyre/task/scope.hpp>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -66,7 +67,10 @@ class Work : public Waiter {
 public:
     Work() : Waiter(nullptr) {}
     virtual void run() noexcept = 0;  ///< On a pool thread (inline under the simulator).
+    Work* next = nullptr;             ///< For the lane that holds it.
 };
+template <class F>
+class LaneCall;
 }  // namespace detail
 
 struct LaneConfig {
@@ -88,6 +92,8 @@ public:
     virtual std::size_t waiting() const = 0;
 
 protected:
+    template <class>
+    friend class detail::LaneCall;
     /// False when the queue is full. Otherwise runs it and then wakes it on the loop.
     virtual bool submit(detail::Work& work) = 0;
 };
@@ -114,37 +120,47 @@ public:
     virtual std::string sqlite_vfs() = 0;
 };
 
+namespace detail {
+/// One run() of a lane, in the frame that awaits it.
+template <class F>
+class LaneCall final : public Work {
+public:
+    using R = std::invoke_result_t<F&>;
+    LaneCall(Lane& lane, F& function) : lane_(lane), function_(function) {}
+    void run() noexcept override {
+        try {
+            if constexpr (std::is_void_v<R>) function_();
+            else value_.emplace(function_());
+        } catch (...) {
+            failure_ = std::current_exception();
+        }
+    }
+    template <class P>
+    bool await_suspend(std::coroutine_handle<P> handle) {
+        Waiter::await_suspend(handle);
+        accepted_ = lane_.submit(*this);
+        if (!accepted_) withdraw();
+        return accepted_;
+    }
+    R await_resume() {
+        if (!accepted_) throw Error(errc::overloaded, "the lane's queue is full");
+        if (failure_) std::rethrow_exception(failure_);
+        if constexpr (!std::is_void_v<R>) return std::move(*value_);
+    }
+
+private:
+    Lane& lane_;
+    F& function_;
+    std::optional<std::conditional_t<std::is_void_v<R>, char, R>> value_;
+    std::exception_ptr failure_;
+    bool accepted_ = false;
+};
+}  // namespace detail
+
 template <class F>
 Task<std::invoke_result_t<F&>> Lane::run(F function) {
-    using R = std::invoke_result_t<F&>;
-    struct Call : detail::Work {
-        Call(Lane& l, F& f) : lane(l), call(f) {}
-        Lane& lane;
-        F& call;
-        std::conditional_t<std::is_void_v<R>, char, std::optional<R>> value{};
-        std::exception_ptr failure;
-        bool accepted = false;
-        void run() noexcept override {
-            try {
-                if constexpr (std::is_void_v<R>) call();
-                else value.emplace(call());
-            } catch (...) {
-                failure = std::current_exception();
-            }
-        }
-        template <class P>
-        bool await_suspend(std::coroutine_handle<P> handle) {
-            Waiter::await_suspend(handle);
-            return accepted = lane.submit(*this);
-        }
-        R await_resume() {
-            if (!accepted) throw Error(errc::overloaded, "the lane's queue is full");
-            if (failure) std::rethrow_exception(failure);
-            if constexpr (!std::is_void_v<R>) return std::move(*value);
-        }
-    };
-    Call call(*this, function);
-    if constexpr (std::is_void_v<R>) co_await call;
+    detail::LaneCall<F> call(*this, function);
+    if constexpr (std::is_void_v<std::invoke_result_t<F&>>) co_await call;
     else co_return co_await call;
 }
 

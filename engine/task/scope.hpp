@@ -71,6 +71,8 @@ protected:
     explicit Waiter(void (*cancel)(Waiter&)) : Ready(&resume), cancel_(cancel) {}
     static void throw_if_cancelled();
     [[noreturn]] static void throw_cancelled();
+    /// For an await_suspend that decides not to suspend after all.
+    void withdraw() noexcept { chain_->leaf_ = nullptr; }
 
 private:
     friend struct Chain;
@@ -197,6 +199,14 @@ template <class T>
 Join<T> spawn(Scope& scope, Task<T> task, TimePoint deadline) {
     auto* job = new (allocate_frame(sizeof(Job<T>))) Job<T>(scope, std::move(task));
     job->deadline = deadline;
+    detail::start(*job, job->handle_);
+    return Join<T>(job);
+}
+/// The same with a context of its own.
+template <class T>
+Join<T> spawn(Scope& scope, Task<T> task, const Context& context) {
+    auto* job = new (allocate_frame(sizeof(Job<T>))) Job<T>(scope, std::move(task));
+    static_cast<Context&>(*job) = context;
     detail::start(*job, job->handle_);
     return Join<T>(job);
 }

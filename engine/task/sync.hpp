@@ -5,6 +5,7 @@
 #include <gyre/task/scope.hpp>
 #include <limits>
 #include <optional>
+#include <vector>
 
 namespace gyre {
 
@@ -190,6 +191,13 @@ public:
         closed_ = true;
         pushed_.notify_all();
         popped_.notify_all();
+    }
+    std::vector<T> take_all() {
+        std::vector<T> all(std::make_move_iterator(values_.begin()),
+                           std::make_move_iterator(values_.end()));
+        values_.clear();
+        popped_.notify_all();
+        return all;
     }
     std::size_t size() const { return values_.size(); }
     bool closed() const { return closed_; }
