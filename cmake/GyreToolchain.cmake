@@ -20,7 +20,7 @@ if(GYRE_LLD)
 endif()
 
 # Frame pointers everywhere: profiles and crash traces walk them.
-add_compile_options(-Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow -Werror=return-type
+add_compile_options(-Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow -Werror=return-type -Wno-missing-designated-field-initializers -Wno-missing-designated-field-initializers
     -fno-omit-frame-pointer -fvisibility-inlines-hidden -ffp-contract=off
     -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)  # Error::where() says engine/net/x.cpp:12 on every machine.
 

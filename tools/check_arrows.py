@@ -117,10 +117,12 @@ class Checker:
         if TEST_FILE.search(path.name) and allowed is not None:
             allowed = allowed | self.closure(TEST_MODULES & self.depends.keys())
         for line, target, quoted in self.includes(path):
-            if quoted and owner:
-                self.problem(path, line, f'"{target}": write <gyre/MODULE/FILE> inside engine/')
-            if quoted and re.search(r"(^|/)engine/", target):
-                self.problem(path, line, f'"{target}": reach the engine by <gyre/MODULE/FILE>')
+            if quoted:
+                home = self.root / "engine" / owner if owner else None
+                beside = (path.parent / target).resolve()
+                if home and home not in beside.parents or (self.root / "engine") in beside.parents and not home:
+                    self.problem(path, line, f'"{target}": reach another module by <gyre/MODULE/FILE>')
+                continue
             if not target.startswith("gyre/"):
                 continue
             parts = target.split("/")
@@ -140,10 +142,10 @@ class Checker:
         if path in seen:
             return
         seen.add(path)
-        for line, target, _ in self.includes(path):
-            if target.startswith("gyre/"):
-                inner = self.root / "engine" / target.removeprefix("gyre/")
-                if "/detail/" in target and inner.is_file():
+        for line, target, quoted in self.includes(path):
+            if quoted or target.startswith("gyre/"):
+                inner = path.parent / target if quoted else self.root / "engine" / target.removeprefix("gyre/")
+                if "detail" in inner.parts and inner.is_file():
                     self.check_public_header(inner, seen, f" (public through {path.name}{because})")
             elif target not in STANDARD:
                 self.problem(path, line, f"<{target}>: public headers include <gyre/...> and the "

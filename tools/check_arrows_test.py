@@ -83,8 +83,17 @@ class CheckArrows(unittest.TestCase):
         self.expect("engine/io/bad.cpp:1:", "belongs to base alone", "engine/io/bad.cpp",
                     "#include <gyre/base/detail/table.hpp>\n")
 
-    def test_quoted_include_in_engine(self):
-        self.expect("engine/io/bad.cpp:1:", "write <gyre/", "engine/io/bad.cpp", '#include "socket.hpp"\n')
+    def test_quotes_reach_the_own_module_only(self):
+        self.assertEqual(self.problems(**{"engine/io/ok.cpp": '#include "socket.hpp"\n'}), [])
+        self.expect("engine/io/bad.cpp:1:", "reach another module by", "engine/io/bad.cpp",
+                    '#include "../base/detail/table.hpp"\n')
+        self.expect("games/arena/bad.cpp:1:", "reach another module by", "games/arena/bad.cpp",
+                    '#include "../../engine/io/socket.hpp"\n')
+
+    def test_third_party_behind_a_quoted_detail(self):
+        found = self.problems(**{"engine/io/bad.hpp": '#include "detail/leak.hpp"\n',
+                                 "engine/io/detail/leak.hpp": "#include <fmt/core.h>\n"})
+        self.assertEqual(len(found), 1, found)
 
     def test_comments_are_not_includes(self):
         self.assertEqual(self.problems(**{"engine/io/ok.hpp": "// #include <boost/asio.hpp>\n/*\n#include <fmt/core.h>\n*/\n"}), [])
