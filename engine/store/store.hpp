@@ -1,0 +1,42 @@
+#pragma once
+#include <chrono>
+#include <gyre/io/io.hpp>
+#include <gyre/store/documents.hpp>
+#include <gyre/store/keys.hpp>
+#include <memory>
+
+namespace gyre::metric {
+class Registry;
+}
+
+namespace gyre::store {
+
+struct StoreConfig {
+    std::string folder = "data";  ///< Made when missing; holds gyre.db. Processes may share it.
+    std::chrono::milliseconds busy_timeout{5'000};  ///< [1 ms, 1 min], for the other processes.
+    std::uint32_t queue_limit = 65'536;  ///< [1, 1'000'000] calls that may wait.
+    std::uint32_t batch_max = 1'024;     ///< [1, 65'536] calls in one transaction.
+};
+
+/// What lasts: documents and keys of one database. Outlives the tasks that use it.
+class Store {
+public:
+    Store(std::unique_ptr<Documents> documents, std::unique_ptr<Keys> keys)
+        : documents_(std::move(documents)), keys_(std::move(keys)) {}
+    Documents& documents() { return *documents_; }
+    Keys& keys() { return *keys_; }
+
+private:
+    std::unique_ptr<Documents> documents_;
+    std::unique_ptr<Keys> keys_;
+};
+
+/// Opens, and makes when missing, the SQLite database of a folder. Calls that wait while one
+/// transaction is written go into the next one together, so many savers share one fsync.
+/// `metrics`: gyre_store_commit_us, gyre_store_batch_calls, gyre_store_failures_total.
+/// Errors: no_permission, corrupt (also: not our file), update_required (made by a newer
+/// version), busy, disk_full, io_failed, bad_config; each names the path.
+Task<std::unique_ptr<Store>> open(io::Io& io, StoreConfig config,
+                                  metric::Registry* metrics = nullptr);
+
+}  // namespace gyre::store
