@@ -1,0 +1,344 @@
+#include <gyre/base/hash.hpp>
+#include <gyre/codec/reader.hpp>
+#include <gyre/log/log.hpp>
+#include <gyre/rpc/connection.hpp>
+
+namespace gyre::rpc {
+namespace {
+
+enum FrameKind : std::uint8_t {
+    call_frame = 1, result_frame, error_frame, cancel_frame, ping_frame, pong_frame, bye_frame
+};
+constexpr std::uint64_t flag_names = 1, flag_stamp = 2;
+constexpr std::size_t max_names = 4096, max_name_bytes = 128;
+constexpr std::size_t max_error_text = 512;
+
+}  // namespace
+
+/// A call that waits for its reply, in the frame of call().
+class Connection::Pending : public Waiter {
+public:
+    Pending(Connection& connection, std::uint64_t id, TimePoint at)
+        : Waiter([](Waiter& self) { static_cast<Pending&>(self).leave(true); }),
+          connection_(connection),
+          id_(id),
+          timer_(connection.executor_, *this),
+          at_(at) {}
+    template <class P>
+    void await_suspend(std::coroutine_handle<P> handle) {
+        Waiter::await_suspend(handle);
+        connection_.pending_.emplace(id_, this);
+        timer_.arm(at_);
+    }
+    Bytes await_resume() {
+        Waiter::await_resume();
+        return std::move(*result_).value();
+    }
+    void complete(Result<Bytes> result) {
+        timer_.disarm();
+        result_.emplace(std::move(result));
+        wake();
+    }
+
+private:
+    struct Limit : Timer {
+        Limit(Executor& executor, Pending& p)
+            : Timer(executor,
+                    [](Timer& timer) {
+                        auto& pending = static_cast<Limit&>(timer).pending;
+                        pending.leave(true);
+                        pending.complete(Error(errc::timed_out, "no reply in time; it may have run"));
+                    }),
+              pending(p) {}
+        Pending& pending;
+    };
+    void leave(bool tell_peer) {
+        timer_.disarm();
+        connection_.pending_.erase(id_);
+        if (!tell_peer || !connection_.channel_) return;
+        connection_.frame_.clear();
+        Writer writer(connection_.frame_);
+        writer.unsigned_integer(cancel_frame);
+        writer.unsigned_integer(id_);
+        writer.finish();
+        connection_.send_frame();
+    }
+    Connection& connection_;
+    std::uint64_t id_;
+    Limit timer_;
+    TimePoint at_;
+    std::optional<Result<Bytes>> result_;
+};
+
+std::shared_ptr<Connection> Connection::open(Executor& executor,
+                                             std::unique_ptr<net::Channel> channel,
+                                             ConnectionConfig config, Target& target,
+                                             std::function<void(const Error&)> on_closed,
+                                             std::vector<Bytes> early) {
+    std::shared_ptr<Connection> connection(new Connection(executor, std::move(channel), config,
+                                                          target, std::move(on_closed)));
+    const auto keep = connection;  // an early message may close it
+    connection->channel_->start(*connection);
+    for (const Bytes& message : early)
+        if (connection->open()) connection->on_message(message);
+    return keep;
+}
+
+Connection::Connection(Executor& executor, std::unique_ptr<net::Channel> channel,
+                       ConnectionConfig config, Target& target,
+                       std::function<void(const Error&)> on_closed)
+    : executor_(executor),
+      channel_(std::move(channel)),
+      config_(config),
+      target_(target),
+      on_closed_(std::move(on_closed)),
+      beat_(executor, [this] { beat(); }),
+      heard_(executor.now()) {
+    beat_.every(config_.heartbeat);
+}
+
+Connection::~Connection() { end(Error(errc::disconnected, "the connection was dropped")); }
+
+void Connection::beat() {
+    const Duration silence = executor_.now() - heard_;
+    if (silence >= config_.dead_after) {
+        fail(Error(errc::timed_out, "nothing heard from " + peer() + " for " +
+                                        std::to_string(silence / 1ms) + " ms"));
+        return;
+    }
+    send_small(ping_frame);
+}
+
+Task<Bytes> Connection::call(EntityId entity, MethodName method, Bytes arguments,
+                             CallOptions options) {
+    const auto keep = shared_from_this();
+    const TimePoint at = std::min(Chain::running().deadline, executor_.now() + options.limit);
+    while (channel_ && channel_->unsent_bytes() > config_.max_unsent_bytes)
+        co_await drained_.wait();
+    if (!channel_) throw Error(errc::disconnected, std::string(method.text));
+    if (arguments.size() + 512 > channel_->max_message_bytes())
+        throw Error(errc::too_large, std::string(method.text) + ": arguments of " +
+                                         std::to_string(arguments.size()) + " bytes");
+    if (at <= executor_.now()) throw Error(errc::timed_out, "its deadline has passed");
+    const std::uint64_t id = next_call_++;
+    Pending reply(*this, id, at);
+    send_call(id, entity, method, arguments, options.caller, options.form, at - executor_.now());
+    co_return co_await reply;
+}
+
+bool Connection::notify(EntityId entity, MethodName method, BytesView arguments, Caller caller) {
+    if (!channel_ || channel_->unsent_bytes() > config_.max_unsent_bytes) return false;
+    if (arguments.size() + 512 > channel_->max_message_bytes()) return false;
+    send_call(0, entity, method, arguments, caller, Form::indexes, Duration::zero());
+    return true;
+}
+
+void Connection::send_call(std::uint64_t id, EntityId entity, const MethodName& method,
+                           BytesView arguments, Caller caller, Form form, Duration left) {
+    frame_.clear();
+    Writer writer(frame_);
+    writer.unsigned_integer(call_frame);
+    writer.unsigned_integer(id);
+    writer.unsigned_integer(entity);
+    const auto known = sent_names_.find(method.id);
+    if (known != sent_names_.end()) {
+        writer.unsigned_integer(known->second);
+    } else {
+        GYRE_ASSERT(method.text.size() <= max_name_bytes, "a method's name is short");
+        writer.text(method.text);
+        if (sent_names_.size() < max_names)
+            sent_names_.emplace(method.id, static_cast<std::uint32_t>(sent_names_.size()));
+    }
+    const auto left_ms = static_cast<std::uint64_t>((left + 999'999ns) / 1ms);
+    writer.unsigned_integer(left_ms);
+    const bool stamped = caller.is_client() || caller.entity != 0;
+    writer.unsigned_integer((form == Form::names ? flag_names : 0) | (stamped ? flag_stamp : 0));
+    if (stamped) {
+        writer.unsigned_integer(caller.entity);
+        writer.unsigned_integer(caller.session);
+    }
+    writer.unsigned_integer(current ? current->trace : 0);
+    writer.encoded(arguments);
+    writer.finish();
+    send_frame();
+}
+
+void Connection::send_frame() {
+    if (channel_) channel_->send(frame_);
+}
+
+void Connection::send_small(std::uint8_t kind) {
+    frame_.clear();
+    Writer writer(frame_);
+    writer.unsigned_integer(kind);
+    writer.finish();
+    send_frame();
+}
+
+void Connection::answer(std::uint64_t call, const Result<Bytes>& result) {
+    if (incoming_ > 0) --incoming_;
+    if (!channel_) return;
+    frame_.clear();
+    Writer writer(frame_);
+    const bool fits = !result || result->size() + 32 <= channel_->max_message_bytes();
+    if (result && fits) {
+        writer.unsigned_integer(result_frame);
+        writer.unsigned_integer(call);
+        if (result->empty()) writer.nil();
+        else writer.encoded(*result);
+    } else {
+        const Error error =
+            result ? Error(errc::too_large, "the reply has " + std::to_string(result->size()) +
+                                                " bytes")
+                   : result.error();
+        writer.unsigned_integer(error_frame);
+        writer.unsigned_integer(call);
+        writer.text(std::string_view(error.code()).substr(0, max_name_bytes));
+        writer.text(std::string_view(error.message()).substr(0, max_error_text));
+    }
+    writer.finish();
+    send_frame();
+    if (paused_ && incoming_ < config_.max_incoming / 2) {
+        paused_ = false;
+        channel_->pause(false);
+    }
+}
+
+void Connection::on_message(BytesView message) {
+    const auto keep = shared_from_this();
+    heard_ = executor_.now();
+    if (read_frame(message) || !channel_) return;
+    log::warn("rpc.bad_frame", {{"peer", peer()}, {"bytes", message.size()}});
+    fail(Error(errc::bad_data, "a frame that is none, from " + peer()));
+}
+
+bool Connection::read_frame(BytesView message) {
+    Reader reader(message);
+    std::uint8_t kind = 0;
+    std::uint64_t id = 0;
+    if (!reader.integer(kind)) return false;
+    switch (kind) {
+        case call_frame: {
+            IncomingCall call;
+            std::uint64_t left_ms = 0, flags = 0;
+            if (!reader.integer(id) || !reader.integer(call.entity)) return false;
+            if (reader.at_text()) {
+                std::string_view name;
+                if (!reader.text(name) || name.empty() || name.size() > max_name_bytes) return false;
+                call.method = {fnv1a(name), name};
+                if (known_names_.size() < max_names)
+                    known_names_.emplace_back(std::string(name), call.method.id);
+            } else {
+                std::uint32_t index = 0;
+                if (!reader.integer(index) || index >= known_names_.size()) return false;
+                call.method = {known_names_[index].second, known_names_[index].first};
+            }
+            if (!reader.integer(left_ms) || !reader.integer(flags)) return false;
+            call.caller = config_.stamp;
+            if (flags & flag_stamp) {
+                if (!config_.trusted) {
+                    fail(Error(errc::forbidden, "a client may not say for whom it calls"));
+                    return true;
+                }
+                if (!reader.integer(call.caller.entity) || !reader.integer(call.caller.session))
+                    return false;
+            }
+            if (!reader.integer(call.trace) || !reader.value(call.arguments) || !reader.finish())
+                return false;
+            call.form = flags & flag_names ? Form::names : Form::indexes;
+            // A deadline further away than a day is none: no overflow from outside.
+            if (left_ms > 0 && left_ms < 86'400'000)
+                call.deadline = executor_.now() + std::chrono::milliseconds(left_ms);
+            if (id == 0) {
+                target_.dispatch(call, Responder());
+                return true;
+            }
+            if (++incoming_ >= config_.max_incoming && !paused_) {
+                paused_ = true;
+                channel_->pause(true);
+            }
+            target_.dispatch(call, Responder(weak_from_this(), id));
+            return true;
+        }
+        case result_frame: {
+            BytesView value;
+            if (!reader.integer(id) || !reader.value(value) || !reader.finish()) return false;
+            const auto found = pending_.find(id);
+            if (found == pending_.end()) return true;  // it came too late
+            Pending& pending = *found->second;
+            pending_.erase(found);
+            pending.complete(Bytes(value.begin(), value.end()));
+            return true;
+        }
+        case error_frame: {
+            std::string_view code, text;
+            if (!reader.integer(id) || !reader.text(code) || !reader.text(text) || !reader.finish())
+                return false;
+            const auto found = pending_.find(id);
+            if (found == pending_.end()) return true;
+            Pending& pending = *found->second;
+            pending_.erase(found);
+            pending.complete(Error(code.substr(0, max_name_bytes),
+                                   std::string(text.substr(0, max_error_text))));
+            return true;
+        }
+        case cancel_frame:
+            if (!reader.integer(id) || !reader.finish()) return false;
+            target_.cancelled(id);
+            return true;
+        case ping_frame: send_small(pong_frame); return reader.finish();
+        case pong_frame: return reader.finish();
+        case bye_frame: {
+            std::string_view code, text;
+            if (!reader.text(code) || !reader.text(text) || !reader.finish()) return false;
+            const Error reason(code.substr(0, max_name_bytes),
+                               std::string(text.substr(0, max_error_text)));
+            auto told = on_closed_;
+            end(Error(errc::disconnected, reason.what()));
+            if (told) told(reason);
+            return true;
+        }
+        default: return false;
+    }
+}
+
+void Connection::on_closed(const Error& reason) {
+    const auto keep = shared_from_this();
+    auto told = on_closed_;
+    end(Error(errc::disconnected, reason.what()));
+    if (told) told(reason);
+}
+
+void Connection::fail(const Error& reason) {
+    const auto keep = shared_from_this();
+    auto told = on_closed_;
+    close(reason);
+    if (told) told(reason);
+}
+
+void Connection::close(const Error& reason) {
+    if (!channel_) return;
+    frame_.clear();
+    Writer writer(frame_);
+    writer.unsigned_integer(bye_frame);
+    writer.text(reason.code());
+    writer.text(std::string_view(reason.message()).substr(0, max_error_text));
+    writer.finish();
+    send_frame();
+    end(Error(errc::disconnected, reason.what()));
+}
+
+void Connection::end(const Error& reason) {
+    beat_.cancel();
+    on_closed_ = nullptr;
+    if (auto channel = std::move(channel_)) channel->close();
+    const auto pending = std::move(pending_);
+    pending_.clear();
+    // In the order of the calls, so that a simulation repeats itself.
+    std::vector<std::pair<std::uint64_t, Pending*>> ordered(pending.begin(), pending.end());
+    std::sort(ordered.begin(), ordered.end());
+    for (auto& [id, call] : ordered) call->complete(reason);
+    drained_.notify_all();
+}
+
+}  // namespace gyre::rpc

@@ -1,0 +1,86 @@
+#pragma once
+#include <gyre/net/channel.hpp>
+#include <gyre/rpc/target.hpp>
+#include <optional>
+#include <unordered_map>
+
+namespace gyre::rpc {
+
+struct ConnectionConfig {
+    Duration heartbeat = 500ms;         ///< A ping this often.
+    Duration dead_after = 1500ms;       ///< Nothing heard for this long: timed_out.
+    std::size_t max_unsent_bytes = 4 << 20;  ///< Callers wait above this.
+    std::size_t max_incoming = 4096;    ///< Calls in progress; above, the peer is not read.
+    bool trusted = false;               ///< A node: its frames may carry a caller stamp.
+    Caller stamp;                       ///< Of calls that come in without a stamp.
+};
+
+struct CallOptions {
+    Duration limit = 5s;                      ///< Time-out; a nearer deadline of the task wins.
+    Caller caller;                            ///< Stamp, on trusted links.
+    Form form = Form::indexes;                ///< Of the reply.
+};
+
+/// Calls in both directions over one channel. Use on its loop only.
+class Connection final : public net::ChannelHandler,
+                         public Responder::Sink,
+                         public std::enable_shared_from_this<Connection> {
+public:
+    /// `early`: messages that came behind the handshake.
+    static std::shared_ptr<Connection> open(Executor& executor,
+                                            std::unique_ptr<net::Channel> channel,
+                                            ConnectionConfig config, Target& target,
+                                            std::function<void(const Error&)> on_closed,
+                                            std::vector<Bytes> early = {});
+    ~Connection() override;
+
+    /// The reply's value, still encoded. At most once. Errors: the callee's; timed_out,
+    /// disconnected, cancelled (it may have run); too_large (it has not).
+    Task<Bytes> call(EntityId entity, MethodName method, Bytes arguments, CallOptions options);
+    /// One way. False when it was dropped: closed, too large, or the peer reads too slowly.
+    bool notify(EntityId entity, MethodName method, BytesView arguments, Caller caller = {});
+    /// Says why, sends what was written, ends pending calls `disconnected`. Idempotent.
+    /// on_closed is not called.
+    void close(const Error& reason);
+    bool open() const { return channel_ != nullptr; }
+    std::string peer() const { return channel_ ? channel_->peer() : "closed"; }
+    std::size_t unsent_bytes() const { return channel_ ? channel_->unsent_bytes() : 0; }
+    std::size_t pending_calls() const { return pending_.size(); }
+    ConnectionConfig& config() { return config_; }
+
+    void answer(std::uint64_t call, const Result<Bytes>& result) override;
+    void on_message(BytesView message) override;
+    void on_closed(const Error& reason) override;
+    void on_drained() override { drained_.notify_all(); }
+
+private:
+    class Pending;
+    Connection(Executor& executor, std::unique_ptr<net::Channel> channel, ConnectionConfig config,
+               Target& target, std::function<void(const Error&)> on_closed);
+    void beat();
+    bool read_frame(BytesView message);
+    void send_call(std::uint64_t id, EntityId entity, const MethodName& method, BytesView arguments,
+                   Caller caller, Form form, Duration left);
+    void send_small(std::uint8_t kind);
+    void send_frame();
+    void fail(const Error& reason);
+    void end(const Error& reason);
+
+    Executor& executor_;
+    std::unique_ptr<net::Channel> channel_;
+    ConnectionConfig config_;
+    Target& target_;
+    std::function<void(const Error&)> on_closed_;
+    std::unordered_map<std::uint64_t, Pending*> pending_;
+    std::unordered_map<std::uint64_t, std::uint32_t> sent_names_;
+    std::vector<std::pair<std::string, std::uint64_t>> known_names_;
+    Signal drained_;
+    Alarm beat_;
+    TimePoint heard_;
+    Bytes frame_;
+    std::uint64_t next_call_ = 1;
+    std::size_t incoming_ = 0;
+    bool paused_ = false;
+};
+
+}  // namespace gyre::rpc
