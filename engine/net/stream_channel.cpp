@@ -132,7 +132,15 @@ std::unique_ptr<Channel> stream_channel(std::unique_ptr<io::Stream> stream, Chan
 Mailbox::Mailbox(Channel& channel, std::size_t limit) : channel_(channel), messages_(limit) {
     channel_.start(*this);
 }
-Mailbox::~Mailbox() = default;
+Mailbox::~Mailbox() {
+    // Until the next handler takes over, what arrives has nobody to hear it.
+    struct Deaf final : ChannelHandler {
+        void on_message(BytesView) override {}
+        void on_closed(const Error&) override {}
+    };
+    static constinit Deaf deaf;
+    channel_.start(deaf);
+}
 
 Task<Bytes> Mailbox::receive() {
     if (messages_.size() == 0 && failure_) throw *failure_;

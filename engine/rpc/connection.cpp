@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <gyre/base/hash.hpp>
 #include <gyre/codec/reader.hpp>
 #include <gyre/log/log.hpp>
@@ -14,61 +15,6 @@ constexpr std::size_t max_names = 4096, max_name_bytes = 128;
 constexpr std::size_t max_error_text = 512;
 
 }  // namespace
-
-/// A call that waits for its reply, in the frame of call().
-class Connection::Pending : public Waiter {
-public:
-    Pending(Connection& connection, std::uint64_t id, TimePoint at)
-        : Waiter([](Waiter& self) { static_cast<Pending&>(self).leave(true); }),
-          connection_(connection),
-          id_(id),
-          timer_(connection.executor_, *this),
-          at_(at) {}
-    template <class P>
-    void await_suspend(std::coroutine_handle<P> handle) {
-        Waiter::await_suspend(handle);
-        connection_.pending_.emplace(id_, this);
-        timer_.arm(at_);
-    }
-    Bytes await_resume() {
-        Waiter::await_resume();
-        return std::move(*result_).value();
-    }
-    void complete(Result<Bytes> result) {
-        timer_.disarm();
-        result_.emplace(std::move(result));
-        wake();
-    }
-
-private:
-    struct Limit : Timer {
-        Limit(Executor& executor, Pending& p)
-            : Timer(executor,
-                    [](Timer& timer) {
-                        auto& pending = static_cast<Limit&>(timer).pending;
-                        pending.leave(true);
-                        pending.complete(Error(errc::timed_out, "no reply in time; it may have run"));
-                    }),
-              pending(p) {}
-        Pending& pending;
-    };
-    void leave(bool tell_peer) {
-        timer_.disarm();
-        connection_.pending_.erase(id_);
-        if (!tell_peer || !connection_.channel_) return;
-        connection_.frame_.clear();
-        Writer writer(connection_.frame_);
-        writer.unsigned_integer(cancel_frame);
-        writer.unsigned_integer(id_);
-        writer.finish();
-        connection_.send_frame();
-    }
-    Connection& connection_;
-    std::uint64_t id_;
-    Limit timer_;
-    TimePoint at_;
-    std::optional<Result<Bytes>> result_;
-};
 
 std::shared_ptr<Connection> Connection::open(Executor& executor,
                                              std::unique_ptr<net::Channel> channel,
@@ -92,6 +38,7 @@ Connection::Connection(Executor& executor, std::unique_ptr<net::Channel> channel
       config_(config),
       target_(target),
       on_closed_(std::move(on_closed)),
+      pending_([this](std::uint64_t id) { send_cancel(id); }),
       beat_(executor, [this] { beat(); }),
       heard_(executor.now()) {
     beat_.every(config_.heartbeat);
@@ -121,12 +68,12 @@ Task<Bytes> Connection::call(EntityId entity, MethodName method, Bytes arguments
                                          std::to_string(arguments.size()) + " bytes");
     if (at <= executor_.now()) throw Error(errc::timed_out, "its deadline has passed");
     const std::uint64_t id = next_call_++;
-    Pending reply(*this, id, at);
+    detail::PendingReply reply(pending_, executor_, id, at);
     send_call(id, entity, method, arguments, options.caller, options.form, at - executor_.now());
     co_return co_await reply;
 }
 
-bool Connection::notify(EntityId entity, MethodName method, BytesView arguments, Caller caller) {
+bool Connection::notify(EntityId entity, MethodName method, BytesView arguments, CallerId caller) {
     if (!channel_ || channel_->unsent_bytes() > config_.max_unsent_bytes) return false;
     if (arguments.size() + 512 > channel_->max_message_bytes()) return false;
     send_call(0, entity, method, arguments, caller, Form::indexes, Duration::zero());
@@ -134,7 +81,7 @@ bool Connection::notify(EntityId entity, MethodName method, BytesView arguments,
 }
 
 void Connection::send_call(std::uint64_t id, EntityId entity, const MethodName& method,
-                           BytesView arguments, Caller caller, Form form, Duration left) {
+                           BytesView arguments, CallerId caller, Form form, Duration left) {
     frame_.clear();
     Writer writer(frame_);
     writer.unsigned_integer(call_frame);
@@ -171,6 +118,15 @@ void Connection::send_small(std::uint8_t kind) {
     frame_.clear();
     Writer writer(frame_);
     writer.unsigned_integer(kind);
+    writer.finish();
+    send_frame();
+}
+
+void Connection::send_cancel(std::uint64_t id) {
+    frame_.clear();
+    Writer writer(frame_);
+    writer.unsigned_integer(cancel_frame);
+    writer.unsigned_integer(id);
     writer.finish();
     send_frame();
 }
@@ -263,29 +219,20 @@ bool Connection::read_frame(BytesView message) {
         case result_frame: {
             BytesView value;
             if (!reader.integer(id) || !reader.value(value) || !reader.finish()) return false;
-            const auto found = pending_.find(id);
-            if (found == pending_.end()) return true;  // it came too late
-            Pending& pending = *found->second;
-            pending_.erase(found);
-            pending.complete(Bytes(value.begin(), value.end()));
+            pending_.complete(id, Bytes(value.begin(), value.end()));
             return true;
         }
         case error_frame: {
             std::string_view code, text;
             if (!reader.integer(id) || !reader.text(code) || !reader.text(text) || !reader.finish())
                 return false;
-            const auto found = pending_.find(id);
-            if (found == pending_.end()) return true;
-            Pending& pending = *found->second;
-            pending_.erase(found);
-            pending.complete(Error(code.substr(0, max_name_bytes),
-                                   std::string(text.substr(0, max_error_text))));
+            pending_.complete(id, Error(code.substr(0, max_name_bytes),
+                                        std::string(text.substr(0, max_error_text))));
             return true;
         }
         case cancel_frame:
             if (!reader.integer(id) || !reader.finish()) return false;
-            target_.cancelled(id);
-            return true;
+            return true;  // what runs completes: its effects are whole, its reply goes nowhere
         case ping_frame: send_small(pong_frame); return reader.finish();
         case pong_frame: return reader.finish();
         case bye_frame: {
@@ -332,12 +279,7 @@ void Connection::end(const Error& reason) {
     beat_.cancel();
     on_closed_ = nullptr;
     if (auto channel = std::move(channel_)) channel->close();
-    const auto pending = std::move(pending_);
-    pending_.clear();
-    // In the order of the calls, so that a simulation repeats itself.
-    std::vector<std::pair<std::uint64_t, Pending*>> ordered(pending.begin(), pending.end());
-    std::sort(ordered.begin(), ordered.end());
-    for (auto& [id, call] : ordered) call->complete(reason);
+    pending_.fail_all(reason);
     drained_.notify_all();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <gyre/net/channel.hpp>
+#include <gyre/rpc/detail/pending.hpp>
 #include <gyre/rpc/target.hpp>
 #include <optional>
 #include <unordered_map>
@@ -12,12 +13,12 @@ struct ConnectionConfig {
     std::size_t max_unsent_bytes = 4 << 20;  ///< Callers wait above this.
     std::size_t max_incoming = 4096;    ///< Calls in progress; above, the peer is not read.
     bool trusted = false;               ///< A node: its frames may carry a caller stamp.
-    Caller stamp;                       ///< Of calls that come in without a stamp.
+    CallerId stamp;                       ///< Of calls that come in without a stamp.
 };
 
 struct CallOptions {
     Duration limit = 5s;                      ///< Time-out; a nearer deadline of the task wins.
-    Caller caller;                            ///< Stamp, on trusted links.
+    CallerId caller;                            ///< Stamp, on trusted links.
     Form form = Form::indexes;                ///< Of the reply.
 };
 
@@ -38,7 +39,7 @@ public:
     /// disconnected, cancelled (it may have run); too_large (it has not).
     Task<Bytes> call(EntityId entity, MethodName method, Bytes arguments, CallOptions options);
     /// One way. False when it was dropped: closed, too large, or the peer reads too slowly.
-    bool notify(EntityId entity, MethodName method, BytesView arguments, Caller caller = {});
+    bool notify(EntityId entity, MethodName method, BytesView arguments, CallerId caller = {});
     /// Says why, sends what was written, ends pending calls `disconnected`. Idempotent.
     /// on_closed is not called.
     void close(const Error& reason);
@@ -54,14 +55,14 @@ public:
     void on_drained() override { drained_.notify_all(); }
 
 private:
-    class Pending;
     Connection(Executor& executor, std::unique_ptr<net::Channel> channel, ConnectionConfig config,
                Target& target, std::function<void(const Error&)> on_closed);
     void beat();
     bool read_frame(BytesView message);
     void send_call(std::uint64_t id, EntityId entity, const MethodName& method, BytesView arguments,
-                   Caller caller, Form form, Duration left);
+                   CallerId caller, Form form, Duration left);
     void send_small(std::uint8_t kind);
+    void send_cancel(std::uint64_t id);
     void send_frame();
     void fail(const Error& reason);
     void end(const Error& reason);
@@ -71,7 +72,7 @@ private:
     ConnectionConfig config_;
     Target& target_;
     std::function<void(const Error&)> on_closed_;
-    std::unordered_map<std::uint64_t, Pending*> pending_;
+    detail::PendingTable pending_;
     std::unordered_map<std::uint64_t, std::uint32_t> sent_names_;
     std::vector<std::pair<std::string, std::uint64_t>> known_names_;
     Signal drained_;

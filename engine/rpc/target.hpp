@@ -11,8 +11,8 @@
 
 namespace gyre::rpc {
 
-/// For whom a call is made. The gate stamps it; the callee checks who may.
-struct Caller {
+/// For whom a call is made: stamped by the gate, checked by the callee.
+struct CallerId {
     EntityId entity = 0;        ///< The client's avatar (or player) in front of the gate.
     std::uint64_t session = 0;  ///< Not 0: a client.
     bool is_client() const { return session != 0; }
@@ -28,7 +28,7 @@ struct IncomingCall {
     EntityId entity = 0;  ///< 0: a service of this node.
     MethodName method;
     BytesView arguments;  ///< A msgpack array; valid during dispatch only.
-    Caller caller;
+    CallerId caller;
     TimePoint deadline = TimePoint::max();
     std::uint64_t trace = 0;
     Form form = Form::indexes;  ///< Of the reply.
@@ -67,8 +67,8 @@ class Target {
 public:
     virtual ~Target() = default;
     virtual void dispatch(const IncomingCall& call, Responder respond) = 0;
-    /// The other side no longer waits for `call`. Optional.
-    virtual void cancelled(std::uint64_t /*call*/) {}
+    /// This entity is here: a call to it needs no link.
+    virtual bool owns(EntityId) const { return false; }
 };
 
 }  // namespace gyre::rpc

@@ -1,0 +1,169 @@
+#pragma once
+#include <gyre/rpc/methods.hpp>
+#include <gyre/rpc/rpc.hpp>
+
+namespace gyre {
+
+namespace rpc::detail {
+/// Of the node whose task runs; asserts outside of a node.
+Rpc& running();
+
+template <auto M>
+Bytes encode_arguments(const typename signature<M>::Parameters& values) {
+    static_assert(is_described<M>,
+                  "gyre: this method cannot be called from elsewhere: list it in describe()");
+    if constexpr (is_described<M> && check_method<M>) return encode(values);
+    return {};
+}
+template <class R>
+R read_reply(const Bytes& bytes, std::string_view method) {
+    if constexpr (!std::is_void_v<R>) {
+        auto value = decode<R>(bytes);
+        if (!value) throw Error(errc::bad_data, std::string(method) + ": reply: " + value.error().message());
+        return std::move(*value);
+    }
+}
+template <auto M, std::size_t I>
+using Parameter = std::tuple_element_t<I, typename signature<M>::Parameters>;
+template <auto M, std::size_t N>
+concept Takes = signature<M>::arity == N;
+template <auto M>
+using Reply = Task<typename signature<M>::Result>;
+
+/// call<M>(...) as overloads with M's own parameter types: braces and narrowing behave as in a
+/// plain call. Self::send(MethodName, Bytes) -> Task<Bytes> carries it.
+template <class Self>
+class Callable {
+public:
+    template <auto M>
+        requires Takes<M, 0>
+    Reply<M> call() const {
+        return run<M>({});
+    }
+    template <auto M>
+        requires Takes<M, 1>
+    Reply<M> call(Parameter<M, 0> a) const {
+        return run<M>({std::move(a)});
+    }
+    template <auto M>
+        requires Takes<M, 2>
+    Reply<M> call(Parameter<M, 0> a, Parameter<M, 1> b) const {
+        return run<M>({std::move(a), std::move(b)});
+    }
+    template <auto M>
+        requires Takes<M, 3>
+    Reply<M> call(Parameter<M, 0> a, Parameter<M, 1> b, Parameter<M, 2> c) const {
+        return run<M>({std::move(a), std::move(b), std::move(c)});
+    }
+    template <auto M>
+        requires Takes<M, 4>
+    Reply<M> call(Parameter<M, 0> a, Parameter<M, 1> b, Parameter<M, 2> c,
+                  Parameter<M, 3> d) const {
+        return run<M>({std::move(a), std::move(b), std::move(c), std::move(d)});
+    }
+    template <auto M>
+        requires Takes<M, 5>
+    Reply<M> call(Parameter<M, 0> a, Parameter<M, 1> b, Parameter<M, 2> c, Parameter<M, 3> d,
+                  Parameter<M, 4> e) const {
+        return run<M>({std::move(a), std::move(b), std::move(c), std::move(d), std::move(e)});
+    }
+    template <auto M>
+        requires Takes<M, 6>
+    Reply<M> call(Parameter<M, 0> a, Parameter<M, 1> b, Parameter<M, 2> c, Parameter<M, 3> d,
+                  Parameter<M, 4> e, Parameter<M, 5> f) const {
+        return run<M>({std::move(a), std::move(b), std::move(c), std::move(d), std::move(e),
+                       std::move(f)});
+    }
+
+private:
+    template <auto M>
+    Reply<M> run(typename signature<M>::Parameters values) const {
+        static_assert(Self::template reaches<typename signature<M>::Class>,
+                      "gyre: this entity has no such component: add it to Entity<...>");
+        // Encoded here: nothing is referred to afterwards.
+        return receive<M>(static_cast<const Self&>(*this).send(
+            method_name<M>, encode_arguments<M>(values)));
+    }
+    template <auto M>
+    static Reply<M> receive(Task<Bytes> reply) {
+        const Bytes bytes = co_await std::move(reply);
+        co_return read_reply<typename signature<M>::Result>(bytes, full_name<M>);
+    }
+};
+}  // namespace rpc::detail
+
+/// An entity wherever it is: `co_await remote(avatar).call<&Bag::take>(item, 3)`.
+template <class E>
+class Remote : public rpc::detail::Callable<Remote<E>> {
+public:
+    explicit Remote(Id<E> id, std::optional<io::Endpoint> at = {}) : id_(id), at_(std::move(at)) {}
+    /// Another time-out than the node's default.
+    Remote within(Duration limit) const {
+        Remote other = *this;
+        other.limit_ = limit;
+        return other;
+    }
+    template <class C>
+    static constexpr bool reaches = std::is_same_v<E, C> || requires { requires E::template has_component<C>; };
+    Task<Bytes> send(rpc::MethodName method, Bytes arguments) const {
+        rpc::Rpc& rpc = rpc::detail::running();
+        rpc::CallOptions options = rpc.default_options();
+        if (limit_ > Duration::zero()) options.limit = limit_;
+        if (at_) return rpc.call(*at_, id_.value, method, std::move(arguments), options);
+        return rpc.call_entity(id_.value, description<E>.name, method, std::move(arguments), options);
+    }
+
+private:
+    Id<E> id_;
+    std::optional<io::Endpoint> at_;
+    Duration limit_{};
+};
+template <class E>
+Remote<E> remote(Id<E> id) {
+    return Remote<E>(id);
+}
+
+/// A service of the node at an address.
+template <class S>
+class RemoteService : public rpc::detail::Callable<RemoteService<S>> {
+public:
+    explicit RemoteService(io::Endpoint at) : at_(std::move(at)) {}
+    RemoteService within(Duration limit) const {
+        RemoteService other = *this;
+        other.limit_ = limit;
+        return other;
+    }
+    template <class C>
+    static constexpr bool reaches = std::is_same_v<S, C>;
+    Task<Bytes> send(rpc::MethodName method, Bytes arguments) const {
+        rpc::Rpc& rpc = rpc::detail::running();
+        rpc::CallOptions options = rpc.default_options();
+        if (limit_ > Duration::zero()) options.limit = limit_;
+        return rpc.call(at_, 0, method, std::move(arguments), options);
+    }
+
+private:
+    io::Endpoint at_;
+    Duration limit_{};
+};
+
+/// By address: `at("10.0.0.7:10001").service<LoadCollector>().call<&LoadCollector::current>()`.
+class At {
+public:
+    explicit At(io::Endpoint at) : at_(std::move(at)) {}
+    template <class S>
+    RemoteService<S> service() const {
+        return RemoteService<S>(at_);
+    }
+    template <class E>
+    Remote<E> entity(Id<E> id) const {
+        return Remote<E>(id, at_);
+    }
+
+private:
+    io::Endpoint at_;
+};
+inline At at(io::Endpoint address) { return At(std::move(address)); }
+inline At at(std::string_view address) { return At(io::Endpoint::parse(address).value()); }
+
+}  // namespace gyre

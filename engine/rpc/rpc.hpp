@@ -1,0 +1,80 @@
+#pragma once
+#include <gyre/rpc/connection.hpp>
+#include <gyre/secure/key.hpp>
+#include <map>
+#include <set>
+
+namespace gyre::rpc {
+
+/// Where entities are. Implemented above (cluster); answers may be stale.
+class Resolver {
+public:
+    virtual ~Resolver() = default;
+    /// The node that has, or will load, entity `id` of a described type.
+    /// Errors: entity_gone, unavailable.
+    virtual Task<io::Endpoint> locate(EntityId id, std::string_view type) = 0;
+};
+
+struct RpcConfig {
+    std::string name;               ///< Of this node.
+    std::uint64_t incarnation = 0;  ///< Of this start of it.
+    secure::Key key;                ///< Of the cluster; both ends of a link prove it.
+    Duration heartbeat = 500ms;
+    Duration dead_after = 1500ms;
+    Duration handshake_limit = 3s;
+    Duration call_limit = 5s;       ///< Default time-out of a call.
+    std::size_t max_message_bytes = 1 << 20;
+};
+
+/// A node's calls: links to other nodes, dialled when needed, and its own listener.
+class Rpc {
+public:
+    Rpc(io::Io& io, Scope& scope, RpcConfig config, Target& local);
+    ~Rpc();
+
+    /// Accepts links of nodes that prove the key. Errors: in_use, refused.
+    Result<> listen(const io::Endpoint& at);
+    const io::Endpoint& address() const { return address_; }
+    const std::string& name() const { return config_.name; }
+    const RpcConfig& config() const { return config_; }
+    void set_resolver(Resolver* resolver) { resolver_ = resolver; }
+    /// A link that was open is lost: (address, reason). Called outside of tasks.
+    std::function<void(const io::Endpoint&, const Error&)> on_link_lost;
+
+    /// To a service (entity 0) or entity at an address; the own address needs no link.
+    Task<Bytes> call(io::Endpoint to, EntityId entity, MethodName method, Bytes arguments,
+                     CallOptions options);
+    /// To an entity wherever it is.
+    Task<Bytes> call_entity(EntityId entity, std::string_view type, MethodName method,
+                            Bytes arguments, CallOptions options);
+    CallOptions default_options() const { return {.limit = config_.call_limit}; }
+    /// Ends a link, as a failed one does: for nodes the registry says are gone.
+    void drop_link(const io::Endpoint& to, const Error& reason);
+    void close();  ///< Ends all links and stops listening.
+    std::size_t links() const;
+
+private:
+    struct Link;
+    class LocalSink;
+    Task<std::shared_ptr<Connection>> link(io::Endpoint to);
+    Task<> dial(io::Endpoint to);
+    Task<std::shared_ptr<Connection>> open_link(io::Endpoint to);
+    Task<> welcome(std::unique_ptr<net::Channel> channel);
+    Task<Bytes> call_here(EntityId entity, MethodName method, Bytes arguments, CallOptions options);
+    ConnectionConfig link_config() const;
+
+    io::Io& io_;
+    Scope& scope_;
+    RpcConfig config_;
+    Target& local_;
+    Resolver* resolver_ = nullptr;
+    io::Endpoint address_;
+    std::unique_ptr<io::Listener> listener_;
+    std::map<io::Endpoint, std::unique_ptr<Link>> links_;
+    std::map<std::uint64_t, std::shared_ptr<Connection>> accepted_;
+    std::uint64_t next_accepted_ = 0;
+    std::shared_ptr<LocalSink> local_calls_;
+    bool closed_ = false;
+};
+
+}  // namespace gyre::rpc

@@ -1,0 +1,302 @@
+#include <algorithm>
+#include <gyre/log/log.hpp>
+#include <gyre/world/host.hpp>
+
+namespace gyre::world {
+
+Timers::~Timers() { cancel_all(); }
+
+void Timers::after(Duration delay, std::string key, std::function<void()> action) {
+    timers_.push_back(nullptr);
+    const auto at = std::prev(timers_.end());
+    *at = std::make_unique<One>(record_.host.executor(), std::move(key), [this, at] {
+        const auto one = std::move(*at);  // outlives its own call, out of reach of cancel()
+        timers_.erase(at);
+        ContextGuard guard(&record_.scope.context());
+        one->action();
+    });
+    (*at)->action = std::move(action);
+    (*at)->alarm.in(delay);
+}
+
+void Timers::every_method(std::uint64_t method, Duration period, std::string key) {
+    if (period <= Duration::zero())
+        throw Error(errc::bad_arguments, "timer " + key + ": a period is longer than nothing");
+    timers_.push_back(std::make_unique<One>(record_.host.executor(), std::move(key), [this, method] {
+        record_.host.run_method(record_, method);
+    }));
+    timers_.back()->alarm.every(period);
+}
+
+std::size_t Timers::cancel(std::string_view key) {
+    return std::erase_if(timers_, [&](const auto& one) { return one && one->key == key; });
+}
+void Timers::cancel_all() { timers_.clear(); }
+
+namespace {
+Context context_of(Host& host, EntityId id, Record* record) {
+    Context context;
+    context.node = &host.node();
+    context.entity = id;
+    context.object = record;
+    return context;
+}
+}  // namespace
+
+Record::Record(Host& h, EntityId i, const TypeTable& t)
+    : host(h),
+      id(i),
+      type(t),
+      scope(h.executor(), std::string(t.name) + (i ? "/" + std::to_string(i) : ""),
+            context_of(h, i, this)),
+      timers(*this) {
+    object = ::operator new(type.size, std::align_val_t(type.align));
+    ContextGuard guard(&scope.context());
+    type.construct(object);
+    type.attach(object, *this);
+}
+Record::~Record() {
+    {
+        ContextGuard guard(&scope.context());
+        type.destroy(object);
+    }
+    ::operator delete(object, std::align_val_t(type.align));
+}
+
+Host::Host(Executor& executor, NodeIdentity& node, std::function<std::uint64_t()> random)
+    : executor_(executor), node_(node), random_(std::move(random)) {}
+Host::~Host() = default;
+
+Result<> Host::add_types(std::span<const TypeTable* const> types) {
+    for (const TypeTable* type : types) {
+        if (types_.contains(type->name))
+            return Error(errc::conflict, "two modules describe a type \"" + std::string(type->name) + "\"");
+        TypeIndex index{type, {}};
+        for (const auto& method : type->methods) index.methods.emplace(method.id, Slot{nullptr, &method});
+        for (const auto& component : type->components)
+            for (const auto& method : component.type->methods)
+                index.methods.emplace(method.id, Slot{component.access, &method});
+        if (type->kind == TypeKind::entity && type->stored)
+            for (const auto& [id, slot] : index.methods) stored_by_method_.emplace(id, type);
+        types_.emplace(std::string(type->name), std::move(index));
+    }
+    return {};
+}
+
+const TypeTable* Host::find_type(std::string_view name) const {
+    const auto found = types_.find(name);
+    return found == types_.end() ? nullptr : found->second.type;
+}
+std::vector<const TypeTable*> Host::types() const {
+    std::vector<const TypeTable*> all;
+    for (const auto& [name, index] : types_) all.push_back(index.type);
+    return all;
+}
+
+const Host::Slot* Host::find_method(const TypeTable& type, std::uint64_t method) const {
+    const auto index = types_.find(type.name);
+    if (index == types_.end()) return nullptr;
+    const auto found = index->second.methods.find(method);
+    return found == index->second.methods.end() ? nullptr : &found->second;
+}
+
+Record& Host::create(const TypeTable& type, EntityId id,
+                     const std::function<void(void*)>& init) {
+    GYRE_ASSERT(type.kind == TypeKind::entity, "create() makes entities");
+    while (id == 0 || entities_.contains(id)) {
+        GYRE_ASSERT(id == 0, "an entity with this id is here already");
+        id = make_entity_id(0, random_());
+    }
+    auto& record = *entities_.emplace(id, std::make_unique<Record>(*this, id, type)).first->second;
+    if (init) {
+        ContextGuard guard(&record.scope.context());
+        init(record.object);
+    }
+    (void)go(record.scope, start(record));
+    return record;
+}
+
+Task<> Host::start(Record& record) {
+    try {
+        if (record.type.on_start) co_await record.type.on_start(record.object);
+        for (const auto& component : record.type.components)
+            if (component.type->on_start)
+                co_await component.type->on_start(component.access(record.object));
+    } catch (const Error& error) {
+        if (!error.is(errc::cancelled))
+            log::error("world.start_failed", {{"type", record.type.name}, {"error", error.what()}});
+        record.started.set();
+        throw;
+    }
+    record.started.set();
+}
+
+Task<> Host::stop(Record& record) {
+    record.stopping = true;
+    record.timers.cancel_all();
+    co_await record.scope.close();
+    record.started.set();
+    // The hooks run in a scope of their own: that of the entity has ended.
+    Scope last(executor_, "stopping " + record.scope.name(), record.scope.context());
+    auto hooks = [](Record* r) -> Task<> {
+        for (auto it = r->type.components.rbegin(); it != r->type.components.rend(); ++it)
+            if (it->type->on_stop) co_await it->type->on_stop(it->access(r->object));
+        if (r->type.on_stop) co_await r->type.on_stop(r->object);
+    };
+    auto run = go(last, hooks(&record));
+    auto join = [](Join<> job) -> Task<> { co_await job; };
+    Shield shield;  // an entity half stopped would be neither here nor saved
+    const auto result = co_await as_result(join(std::move(run)));
+    if (!result)
+        log::error("world.stop_failed", {{"type", record.type.name}, {"error", result.error().what()}});
+    co_await last.close();
+}
+
+Task<> Host::destroy(EntityId id) {
+    const auto found = entities_.find(id);
+    if (found == entities_.end() || found->second->stopping) co_return;
+    Record& record = *found->second;
+    co_await stop(record);
+    if (keeper_ && record.storage) {
+        const auto saved = co_await as_result(shielded(keeper_->stopped(record)));
+        if (!saved)
+            log::error("world.last_save_failed",
+                       {{"type", record.type.name}, {"entity", id}, {"error", saved.error().what()}});
+    }
+    entities_.erase(id);
+}
+
+void Host::retire(EntityId id) { (void)go(*node_.scope, destroy(id)); }
+
+Record* Host::find(EntityId id) const {
+    const auto found = entities_.find(id);
+    return found == entities_.end() ? nullptr : found->second.get();
+}
+
+std::vector<EntityId> Host::ids(std::string_view type) const {
+    std::vector<EntityId> all;
+    for (const auto& [id, record] : entities_)
+        if (type.empty() || record->type.name == type) all.push_back(id);
+    std::sort(all.begin(), all.end());
+    return all;
+}
+
+Task<> Host::start_services(std::string_view role) {
+    for (const auto& [name, index] : types_) {
+        const TypeTable* type = index.type;
+        if (type->kind != TypeKind::service || (!type->role.empty() && type->role != role)) continue;
+        services_.push_back(std::make_unique<Record>(*this, 0, *type));
+        Record& record = *services_.back();
+        for (const auto& [id, slot] : index.methods) service_by_method_.emplace(id, &record);
+        auto join = [](Join<> job) -> Task<> { co_await job; };
+        co_await join(go(record.scope, start(record)));
+    }
+}
+
+Task<> Host::stop_services() {
+    while (!services_.empty()) {
+        Record& record = *services_.back();
+        co_await stop(record);
+        std::erase_if(service_by_method_, [&](const auto& at) { return at.second == &record; });
+        services_.pop_back();
+    }
+}
+
+Record* Host::find_service(std::string_view name) const {
+    for (const auto& record : services_)
+        if (record->type.name == name) return record.get();
+    return nullptr;
+}
+
+Task<> Host::destroy_all() {
+    std::vector<Join<>> running;
+    for (const EntityId id : ids({})) running.push_back(go(destroy(id)));
+    for (auto& job : running) co_await job;
+    while (!entities_.empty()) co_await yield();  // those already on their way
+}
+
+void Host::dispatch(const rpc::IncomingCall& call, rpc::Responder respond) {
+    if (call.entity == 0) {
+        const auto found = service_by_method_.find(call.method.id);
+        if (found == service_by_method_.end()) {
+            respond(Error(errc::unknown_method, "no service of " + node_.name + " has " +
+                                                    std::string(call.method.text)));
+            return;
+        }
+        deliver(*found->second, call, std::move(respond));
+        return;
+    }
+    if (Record* record = find(call.entity)) {
+        deliver(*record, call, std::move(respond));
+        return;
+    }
+    const auto stored = stored_by_method_.find(call.method.id);
+    // A client reaches its own avatar only, so it cannot make us load what it names.
+    const bool may = !call.caller.is_client() || call.caller.entity == call.entity;
+    if (keeper_ && stored != stored_by_method_.end() && may) {
+        (void)go(*node_.scope,
+                 deliver_later(call.entity, stored->second, std::string(call.method.text), call,
+                               Bytes(call.arguments.begin(), call.arguments.end()),
+                               std::move(respond)));
+        return;
+    }
+    respond(Error(errc::entity_gone, "entity " + std::to_string(call.entity) + " is not on " +
+                                         node_.name));
+}
+
+void Host::deliver(Record& record, const rpc::IncomingCall& call, rpc::Responder respond) {
+    if (record.stopping) {
+        respond(Error(errc::entity_gone, record.scope.name() + " is stopping"));
+        return;
+    }
+    const Slot* slot = find_method(record.type, call.method.id);
+    if (!slot) {
+        respond(Error(errc::unknown_method,
+                      std::string(record.type.name) + " has no " + std::string(call.method.text)));
+        return;
+    }
+    if (!record.started.is_set()) {
+        (void)go(record.scope,
+                 deliver_later(call.entity, nullptr, std::string(call.method.text), call,
+                               Bytes(call.arguments.begin(), call.arguments.end()),
+                               std::move(respond)));
+        return;
+    }
+    void* object = slot->access ? slot->access(record.object) : record.object;
+    rpc::run_call({.object = object,
+                   .method = slot->method,
+                   .scope = &record.scope,
+                   .serial = &record.serial,
+                   .entity = record.id,
+                   .context = &record.scope.context()},
+                  call, std::move(respond));
+}
+
+Task<> Host::deliver_later(EntityId entity, const TypeTable* type, std::string method_text,
+                           rpc::IncomingCall call, Bytes arguments, rpc::Responder respond) {
+    call.arguments = arguments;
+    call.method.text = method_text;
+    if (type) {
+        const auto loaded = co_await as_result(keeper_->activate(entity, *type));
+        if (!loaded) {
+            respond(loaded.error());
+            co_return;
+        }
+    }
+    Record* record = entity ? find(entity) : static_cast<Record*>(current->object);
+    if (record) co_await record->started.wait();
+    record = entity ? find(entity) : record;
+    if (record) deliver(*record, call, std::move(respond));
+    else respond(Error(errc::entity_gone, "entity " + std::to_string(entity) + " is gone"));
+}
+
+void Host::run_method(Record& record, std::uint64_t method) {
+    static constexpr std::uint8_t no_arguments[] = {0x90};
+    rpc::IncomingCall call{.entity = record.id, .arguments = no_arguments};
+    const Slot* slot = find_method(record.type, method);
+    GYRE_ASSERT(slot, "a timer names a method of its own entity");
+    call.method = {slot->method->id, slot->method->full_name};
+    deliver(record, call, {});
+}
+
+}  // namespace gyre::world

@@ -1,0 +1,138 @@
+#pragma once
+#include <functional>
+#include <gyre/world/type_table.hpp>
+#include <list>
+#include <map>
+#include <string>
+#include <unordered_map>
+
+namespace gyre::world {
+
+class Host;
+
+/// Timers of one entity or service. Several may share a key.
+class Timers {
+public:
+    explicit Timers(Record& record) : record_(record) {}
+    ~Timers();
+    Timers(const Timers&) = delete;
+    /// Calls a described method without parameters again and again; drift-free.
+    template <auto M>
+    void every(Duration period, std::string key) {
+        static_assert(is_described<M>,
+                      "gyre: a repeating timer names a described method, so that a reload can replace it");
+        static_assert(signature<M>::arity == 0, "gyre: a timer calls a method without parameters");
+        every_method(method_id<M>, period, std::move(key));
+    }
+    /// Runs once; zero or less: in the next loop turn.
+    void after(Duration delay, std::string key, std::function<void()> action);
+    std::size_t cancel(std::string_view key);  ///< Returns how many it ended.
+    void cancel_all();
+    std::size_t size() const { return timers_.size(); }
+
+private:
+    struct One {
+        std::string key;
+        Alarm alarm;
+        std::function<void()> action;
+        One(Executor& executor, std::string k, std::function<void()> fire)
+            : key(std::move(k)), alarm(executor, std::move(fire)) {}
+    };
+    void every_method(std::uint64_t method, Duration period, std::string key);
+    Record& record_;
+    std::list<std::unique_ptr<One>> timers_;
+};
+
+/// One living entity or service: engine memory around the game's object.
+struct Record {
+    Record(Host& host, EntityId id, const TypeTable& type);
+    ~Record();
+    Host& host;
+    const EntityId id;  ///< 0: a service.
+    const TypeTable& type;
+    void* object = nullptr;
+    Scope scope;
+    Timers timers;
+    Mutex serial;
+    Event started;
+    bool stopping = false;
+    std::shared_ptr<void> storage;  ///< What the persistence layer keeps with it.
+};
+
+/// What activates a stored entity that is called but not loaded, and saves it when it stops.
+class Keeper {
+public:
+    virtual ~Keeper() = default;
+    /// Loads it into the host. Errors: entity_gone, fenced, unavailable.
+    virtual Task<> activate(EntityId id, const TypeTable& type) = 0;
+    /// Between on_stop and the destructors.
+    virtual Task<> stopped(Record& record) = 0;
+};
+
+/// Entities and services of one node; answers the calls to them.
+class Host final : public rpc::Target {
+public:
+    Host(Executor& executor, NodeIdentity& node, std::function<std::uint64_t()> random);
+    ~Host() override;
+
+    /// Types a module brings. A name twice: Error conflict.
+    Result<> add_types(std::span<const TypeTable* const> types);
+    const TypeTable* find_type(std::string_view name) const;
+    std::vector<const TypeTable*> types() const;
+
+    /// Constructs, calls `init`, then on_start of entity and components as its first task.
+    /// id 0: a new random one.
+    Record& create(const TypeTable& type, EntityId id = 0,
+                   const std::function<void(void* object)>& init = {});
+    /// Refuses calls, cancels and joins its tasks, on_stop, keeper, memory. Await it from
+    /// outside of the entity, or retire() it.
+    Task<> destroy(EntityId id);
+    void retire(EntityId id);  ///< destroy() as a task of the node.
+    Record* find(EntityId id) const;
+    std::size_t entities() const { return entities_.size(); }
+    std::vector<EntityId> ids(std::string_view type) const;  ///< Ascending.
+
+    /// Creates the services of a role and waits for their on_start.
+    Task<> start_services(std::string_view role);
+    Task<> stop_services();  ///< In reverse order of their start.
+    Record* find_service(std::string_view name) const;
+    /// Destroys every entity; each is saved.
+    Task<> destroy_all();
+
+    void set_keeper(Keeper* keeper) { keeper_ = keeper; }
+    Executor& executor() const { return executor_; }
+    NodeIdentity& node() const { return node_; }
+
+    void dispatch(const rpc::IncomingCall& call, rpc::Responder respond) override;
+    bool owns(EntityId id) const override { return entities_.contains(id); }
+    /// The object within a record that has a method; null: none has.
+    struct Slot {
+        void* (*access)(void* entity);  ///< Null: the object itself.
+        const rpc::MethodEntry* method;
+    };
+    const Slot* find_method(const TypeTable& type, std::uint64_t method) const;
+    void run_method(Record& record, std::uint64_t method);  ///< Without arguments: timers.
+
+private:
+    struct TypeIndex {
+        const TypeTable* type;
+        std::unordered_map<std::uint64_t, Slot> methods;
+    };
+    void deliver(Record& record, const rpc::IncomingCall& call, rpc::Responder respond);
+    Task<> deliver_later(EntityId entity, const TypeTable* type, std::string method_text,
+                         rpc::IncomingCall call, Bytes arguments, rpc::Responder respond);
+    Task<> start(Record& record);
+    Task<> stop(Record& record);
+
+    Executor& executor_;
+    NodeIdentity& node_;
+    std::function<std::uint64_t()> random_;
+    std::map<std::string, TypeIndex, std::less<>> types_;
+    std::unordered_map<std::uint64_t, const TypeTable*> stored_by_method_;
+    std::unordered_map<std::uint64_t, Record*> service_by_method_;
+    std::unordered_map<EntityId, std::unique_ptr<Record>> entities_;
+    std::vector<std::unique_ptr<Record>> services_;
+    Keeper* keeper_ = nullptr;
+};
+
+}  // namespace gyre::world
