@@ -7,14 +7,15 @@ namespace gyre::rpc {
 namespace {
 constexpr std::string_view magic = "gyre-node";
 constexpr std::uint32_t version = 1;
-using Nonce = std::array<std::uint8_t, 16>;
+using secure::LinkRole;
+using secure::LinkTranscript;
 
 struct Hello {
     std::string magic;
     std::uint32_t version = 0;
     std::string name;
     std::uint64_t incarnation = 0;
-    Nonce nonce{};
+    secure::LinkNonce nonce{};
     static consteval auto describe() {
         return type<Hello>("Hello", field<&Hello::magic>(), field<&Hello::version>(),
                            field<&Hello::name>(), field<&Hello::incarnation>(),
@@ -24,7 +25,7 @@ struct Hello {
 struct Challenge {
     std::string name;
     std::uint64_t incarnation = 0;
-    Nonce nonce{};
+    secure::LinkNonce nonce{};
     secure::Mac proof{};
     static consteval auto describe() {
         return type<Challenge>("Challenge", field<&Challenge::name>(),
@@ -37,9 +38,6 @@ struct Proof {
     static consteval auto describe() { return type<Proof>("Proof", field<&Proof::proof>()); }
 };
 
-std::string both(const std::string& dialer, const std::string& listener) {
-    return dialer + "\n" + listener;
-}
 void say_bye(net::Channel& channel, const Error& reason) {
     Writer writer;
     writer.unsigned_integer(7);
@@ -88,7 +86,11 @@ Rpc::Rpc(io::Io& io, Scope& scope, RpcConfig config, Target& local)
 Rpc::~Rpc() { close(); }
 
 ConnectionConfig Rpc::link_config() const {
-    return {.heartbeat = config_.heartbeat, .dead_after = config_.dead_after, .trusted = true};
+    ConnectionConfig config;
+    config.heartbeat = config_.heartbeat;
+    config.dead_after = config_.dead_after;
+    config.trusted = true;
+    return config;
 }
 
 Result<> Rpc::listen(const io::Endpoint& at) {
@@ -114,14 +116,12 @@ Task<> Rpc::welcome(std::unique_ptr<net::Channel> channel) {
                         "link version " + std::to_string(hello->version) + ", expected 1");
         Challenge challenge{self->config_.name, self->config_.incarnation, {}, {}};
         self->io_.random(challenge.nonce);
-        const std::string names = both(hello->name, self->config_.name);
-        challenge.proof = secure::link_proof(self->config_.key, "listener", hello->nonce,
-                                             challenge.nonce, names);
+        const LinkTranscript link{hello->nonce, challenge.nonce, hello->name, self->config_.name};
+        challenge.proof = secure::link_proof(self->config_.key, LinkRole::server, link);
         to->send(encode(challenge));
         const auto proof = decode<Proof>(co_await mailbox.receive());
-        const auto expected = secure::link_proof(self->config_.key, "dialer", hello->nonce,
-                                                 challenge.nonce, names);
-        if (!proof || !secure::equal(proof->proof, expected))
+        if (!proof ||
+            !secure::verify_link_proof(self->config_.key, LinkRole::client, link, proof->proof))
             throw Error(errc::unauthorized, "the cluster key was not proven");
         *peer_name = hello->name;
         co_return mailbox.take_rest();
@@ -156,12 +156,10 @@ Task<std::shared_ptr<Connection>> Rpc::open_link(io::Endpoint to) {
         throw_if_bye(answer);
         throw Error(errc::unauthorized, to.to_string() + " does not speak as a node");
     }
-    const std::string names = both(config_.name, challenge->name);
-    if (!secure::equal(challenge->proof, secure::link_proof(config_.key, "listener", hello.nonce,
-                                                            challenge->nonce, names)))
+    const LinkTranscript link{hello.nonce, challenge->nonce, config_.name, challenge->name};
+    if (!secure::verify_link_proof(config_.key, LinkRole::server, link, challenge->proof))
         throw Error(errc::unauthorized, to.to_string() + " did not prove the cluster key");
-    channel->send(encode(Proof{
-        secure::link_proof(config_.key, "dialer", hello.nonce, challenge->nonce, names)}));
+    channel->send(encode(Proof{secure::link_proof(config_.key, LinkRole::client, link)}));
     auto early = mailbox.take_rest();
     co_return Connection::open(
         io_.executor(), std::move(channel), link_config(), local_,

@@ -18,7 +18,7 @@ public:
 struct RpcConfig {
     std::string name;               ///< Of this node.
     std::uint64_t incarnation = 0;  ///< Of this start of it.
-    secure::Key key;                ///< Of the cluster; both ends of a link prove it.
+    secure::Key key{{}};                ///< Of the cluster; both ends of a link prove it.
     Duration heartbeat = 500ms;
     Duration dead_after = 1500ms;
     Duration handshake_limit = 3s;
@@ -47,7 +47,11 @@ public:
     /// To an entity wherever it is.
     Task<Bytes> call_entity(EntityId entity, std::string_view type, MethodName method,
                             Bytes arguments, CallOptions options);
-    CallOptions default_options() const { return {.limit = config_.call_limit}; }
+    CallOptions default_options() const {
+        CallOptions options;
+        options.limit = config_.call_limit;
+        return options;
+    }
     /// Ends a link, as a failed one does: for nodes the registry says are gone.
     void drop_link(const io::Endpoint& to, const Error& reason);
     void close();  ///< Ends all links and stops listening.

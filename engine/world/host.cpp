@@ -292,7 +292,9 @@ Task<> Host::deliver_later(EntityId entity, const TypeTable* type, std::string m
 
 void Host::run_method(Record& record, std::uint64_t method) {
     static constexpr std::uint8_t no_arguments[] = {0x90};
-    rpc::IncomingCall call{.entity = record.id, .arguments = no_arguments};
+    rpc::IncomingCall call;
+    call.entity = record.id;
+    call.arguments = no_arguments;
     const Slot* slot = find_method(record.type, method);
     GYRE_ASSERT(slot, "a timer names a method of its own entity");
     call.method = {slot->method->id, slot->method->full_name};
