@@ -75,6 +75,16 @@ public:
                        std::move(f)});
     }
 
+    /// One way: no reply, no error. M's parameters as in call.
+    template <auto M, class... A>
+    void notify(A&&... arguments) const {
+        static_assert(Self::template reaches<typename signature<M>::Class>,
+                      "gyre: this entity has no such component: add it to Entity<...>");
+        static_cast<const Self&>(*this).post(
+            method_name<M>,
+            encode_arguments<M>(typename signature<M>::Parameters{std::forward<A>(arguments)...}));
+    }
+
 private:
     template <auto M>
     Reply<M> run(typename signature<M>::Parameters values) const {
@@ -112,6 +122,10 @@ public:
         if (at_) return rpc.call(*at_, id_.value, method, std::move(arguments), options);
         return rpc.call_entity(id_.value, description<E>.name, method, std::move(arguments), options);
     }
+    void post(rpc::MethodName method, Bytes arguments) const {
+        rpc::detail::running().notify(at_, id_.value, description<E>.name, method,
+                                      std::move(arguments));
+    }
 
 private:
     Id<E> id_;
@@ -140,6 +154,9 @@ public:
         rpc::CallOptions options = rpc.default_options();
         if (limit_ > Duration::zero()) options.limit = limit_;
         return rpc.call(at_, 0, method, std::move(arguments), options);
+    }
+    void post(rpc::MethodName method, Bytes arguments) const {
+        rpc::detail::running().notify(at_, 0, {}, method, std::move(arguments));
     }
 
 private:

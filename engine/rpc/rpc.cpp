@@ -241,6 +241,43 @@ Task<Bytes> Rpc::call_entity(EntityId entity, std::string_view type, MethodName 
     co_return co_await call(to, entity, method, std::move(arguments), options);
 }
 
+void Rpc::notify(std::optional<io::Endpoint> to, EntityId entity, std::string_view type,
+                 MethodName method, Bytes arguments) {
+    if (to == address_ || (!to && local_.owns(entity))) {
+        IncomingCall call;
+        call.entity = entity;
+        call.method = method;
+        call.arguments = arguments;
+        local_.dispatch(call, Responder());
+        return;
+    }
+    if (to) {
+        const auto found = links_.find(*to);
+        if (found != links_.end() && found->second->connection) {
+            if (!found->second->connection->notify(entity, method, arguments))
+                log::warn("rpc.notify_dropped", {{"to", to->to_string()}, {"method", method.text}});
+            return;
+        }
+    }
+    (void)go(scope_, notify_later(std::move(to), entity, std::string(type), method.id,
+                                  std::string(method.text), std::move(arguments)));
+}
+
+Task<> Rpc::notify_later(std::optional<io::Endpoint> to, EntityId entity, std::string type,
+                         std::uint64_t method, std::string text, Bytes arguments) {
+    try {
+        if (!to) {
+            if (!resolver_) throw Error(errc::entity_gone, text);
+            to = co_await resolver_->locate(entity, type);
+        }
+        const auto connection = co_await with_timeout(config_.call_limit, link(*to));
+        (void)connection->notify(entity, {method, text}, arguments);
+    } catch (const Error& error) {
+        if (!error.is(errc::cancelled))
+            log::warn("rpc.notify_dropped", {{"method", text}, {"reason", error.what()}});
+    }
+}
+
 void Rpc::drop_link(const io::Endpoint& to, const Error& reason) {
     const auto found = links_.find(to);
     if (found == links_.end() || !found->second->connection) return;

@@ -47,6 +47,9 @@ public:
     /// To an entity wherever it is.
     Task<Bytes> call_entity(EntityId entity, std::string_view type, MethodName method,
                             Bytes arguments, CallOptions options);
+    /// One way; what cannot be delivered is dropped and logged. No address: where the entity is.
+    void notify(std::optional<io::Endpoint> to, EntityId entity, std::string_view type,
+                MethodName method, Bytes arguments);
     CallOptions default_options() const {
         CallOptions options;
         options.limit = config_.call_limit;
@@ -64,6 +67,8 @@ private:
     Task<> dial(io::Endpoint to);
     Task<std::shared_ptr<Connection>> open_link(io::Endpoint to);
     Task<> welcome(std::unique_ptr<net::Channel> channel);
+    Task<> notify_later(std::optional<io::Endpoint> to, EntityId entity, std::string type,
+                        std::uint64_t method, std::string text, Bytes arguments);
     Task<Bytes> call_here(EntityId entity, MethodName method, Bytes arguments, CallOptions options);
     ConnectionConfig link_config() const;
 
