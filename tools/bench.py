@@ -62,7 +62,7 @@ def google(benchmarks):
     if orphans := peers.keys() - own.keys():
         raise ValueError(f"peers measured without what they are compared with: {sorted(orphans)}")
     samples = []
-    for name, runs in own.items():
+    for name, runs in sorted(own.items()):
         for index, (value, unit) in enumerate(runs):
             sample = {"name": name, "value": value, "unit": unit}
             if name in peers:
