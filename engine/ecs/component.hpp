@@ -17,8 +17,12 @@ using ComponentId = std::uint64_t;
 namespace detail {
 template <class T>
 concept HasEcsName = requires { std::string_view(T::ecs_name); };
+/// An inherited describe() names another type.
 template <class T>
-concept HasDescribedName = requires { std::string_view(T::describe().name); };
+concept HasDescribedName =
+    requires { std::string_view(T::describe().name); } &&
+    (!requires { typename decltype(T::describe())::Type; } ||
+     requires { requires std::is_same_v<typename decltype(T::describe())::Type, T>; });
 }  // namespace detail
 
 /// A plain type with a name: `static constexpr std::string_view ecs_name = "position";`, or a

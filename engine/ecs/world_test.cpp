@@ -45,6 +45,9 @@ struct Described {
     int value = 0;
 };
 
+struct InheritsItsDescription : Described {};
+static_assert(Component<Described>);
+
 static_assert(detail::PlainBytes<Position> && detail::PlainBytes<WithArray>);
 static_assert(!detail::PlainBytes<Padded> && !detail::PlainBytes<Pointing>);
 static_assert(component_id<WithArray> != component_id<Pointing>);
