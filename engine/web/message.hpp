@@ -35,13 +35,13 @@ private:
 
 struct Request {
     std::string method = "GET";
-    std::string url;   ///< To a server: "http://HOST:PORT/path?query". In a handler: "/path?query".
-    Headers headers;   ///< Host, Connection and the framing of the body are set for you.
-    std::string body;  ///< Any bytes.
+    std::string url{};   ///< To a server: "http://HOST:PORT/path?query". In a handler: "/path?query".
+    Headers headers{};   ///< Host, Connection and the framing of the body are set for you.
+    std::string body{};  ///< Any bytes.
 
     // In a handler only:
-    std::string path;     ///< Of `url`, without the query, percent-decoded.
-    std::string id;       ///< X-Request-Id of the caller, or a new one.
+    std::string path{};   ///< Of `url`, without the query, percent-decoded.
+    std::string id{};     ///< X-Request-Id of the caller, or a new one.
     io::Endpoint peer{};  ///< The other end of the connection (maybe a proxy).
     std::vector<std::pair<std::string, std::string>> parameters{};
 

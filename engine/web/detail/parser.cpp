@@ -127,11 +127,16 @@ public:
         head = {};
         body.clear();
         fault = {};
+        in_chunk_header_ = false;
         beast_.emplace(*this, limits_, no_body);
     }
     bool head_done() const override { return beast_->is_header_done(); }
 
     Step parse(std::string& input) override {
+        // Beast asserts these when a last chunk comes in pieces; nothing shorter completes.
+        if (in_chunk_header_ && input.size() < last_chunk.size() && input.starts_with('0'))
+            return Step::need_more;
+        in_chunk_header_ = false;
         std::size_t used = 0;
         Step step = Step::need_more;
         while (used < input.size()) {
@@ -140,12 +145,13 @@ public:
                 beast_->put(boost::asio::const_buffer(input.data() + used, input.size() - used), ec);
             used += taken;
             if (ec == http::error::need_more) {
+                in_chunk_header_ = beast_->is_header_done();
                 // What waits for its other half is a header, a chunk header or trailers.
-                if (input.size() - used > limits_.header_bytes) step = fail(http::error::header_limit);
+                if (input.size() - used > limits_.header_bytes) step = fail(http::error::header_limit, input);
                 break;
             }
             if (ec) {
-                step = fail(ec);
+                step = fail(ec, input);
                 break;
             }
             if (beast_->is_done()) {
@@ -167,9 +173,11 @@ public:
     }
 
 private:
-    Step fail(error_code ec) {
+    Step fail(error_code ec, std::string_view input) {
         if (fault.status != 0) return Step::failed;
-        if (ec == http::error::header_limit && !beast_->started()) {
+        const bool in_start_line = !beast_->started() &&
+                                   input.substr(0, limits_.header_bytes).find("\r\n") == input.npos;
+        if (ec == http::error::header_limit && in_start_line) {
             fault = {414, "target_too_long",
                      "the request line is over " + std::to_string(limits_.header_bytes) + " bytes"};
         } else if (ec == http::error::header_limit) {
@@ -186,8 +194,10 @@ private:
         return Step::failed;
     }
 
+    static constexpr std::string_view last_chunk = "0\r\n\r\n";
     Limits limits_;
     std::optional<BeastParser<is_request>> beast_;
+    bool in_chunk_header_ = false;
 };
 
 bool is_token(std::string_view name) {
