@@ -10,7 +10,8 @@ using detail::Parser;
 /// One connection, one exchange at a time.
 class StreamingResponse::Source final : public io::StreamHandler {
 public:
-    Source(io::Io& io, const ClientConfig& config, io::Endpoint peer_, std::unique_ptr<io::Stream> s)
+    Source(io::Io& io, const ClientConfig& config, io::Endpoint peer_,
+           std::unique_ptr<io::Stream> s)
         : peer(std::move(peer_)),
           unread_limit_(config.max_unread_bytes),
           stream_(std::move(s)),
@@ -45,12 +46,12 @@ public:
     }
     Parser& parser() { return *parser_; }
     bool alive() const { return stream_ != nullptr; }
-    bool reusable() const {
-        return alive() && done_ && parser_->head.keep_alive && input_.empty();
-    }
+    bool reusable() const { return alive() && done_ && parser_->head.keep_alive && input_.empty(); }
     /// The peer had closed a kept connection: nothing came back, and maybe nothing had left.
     bool lost_before_reply() const { return failure_ && !got_bytes_; }
-    bool lost_before_sending() const { return lost_before_reply() && unsent_at_loss_ == sent_bytes_; }
+    bool lost_before_sending() const {
+        return lost_before_reply() && unsent_at_loss_ == sent_bytes_;
+    }
     void keep_idle(Duration limit) {
         parser_.reset();
         idle_.in(limit);
@@ -64,13 +65,17 @@ public:
         while (!done_) {
             const Parser::Step step = parser_->parse(input_);
             if (step == Parser::Step::failed)
-                return lose(Error(parser_->fault.code == errc::too_large ? errc::too_large : errc::bad_data,
-                                  "response of " + peer.to_string() + ": " + parser_->fault.detail));
+                return lose(
+                    Error(parser_->fault.code == errc::too_large ? errc::too_large : errc::bad_data,
+                          "response of " + peer.to_string() + ": " + parser_->fault.detail));
             if (step == Parser::Step::need_more) break;
-            if (parser_->head.status / 100 == 1 && parser_->head.status != 101) parser_->reset();
-            else done_ = true;
+            if (parser_->head.status / 100 == 1 && parser_->head.status != 101)
+                parser_->reset();
+            else
+                done_ = true;
         }
-        if (streaming_ && !paused_ && parser_->body.size() > unread_limit_) stream_->pause(paused_ = true);
+        if (streaming_ && !paused_ && parser_->body.size() > unread_limit_)
+            stream_->pause(paused_ = true);
         if (done_ || parser_->head_done()) changed_.notify_all();
     }
     void on_closed(const Error& reason) override {
@@ -181,8 +186,9 @@ private:
             source->send(text, std::move(parser));
             const auto header = co_await as_result(source->header());
             if (header) co_return source;
-            const bool again = kept && (source->lost_before_sending() ||
-                                        (source->lost_before_reply() && idempotent(request.method)));
+            const bool again =
+                kept && (source->lost_before_sending() ||
+                         (source->lost_before_reply() && idempotent(request.method)));
             if (!again) throw Error(header.error());
         }
     }

@@ -9,7 +9,8 @@ namespace {
 using test::MemoryIo;
 
 Task<Response> echo(Request r) {
-    co_return Response::text(r.method + " " + r.url + " [" + r.body + "] " + std::string(r.headers.get("A")));
+    co_return Response::text(r.method + " " + r.url + " [" + r.body + "] " +
+                             std::string(r.headers.get("A")));
 }
 
 /// Answers each connection with what the test says, byte by byte if it likes.
@@ -37,10 +38,10 @@ protected:
     }
     void script() {
         listener = io.listen({"127.0.0.1", 80}, [this](auto stream) {
-            scripts.push_back(std::make_unique<Script>());
-            scripts.back()->stream = std::move(stream);
-            scripts.back()->stream->start(*scripts.back());
-        }).value();
+                         scripts.push_back(std::make_unique<Script>());
+                         scripts.back()->stream = std::move(stream);
+                         scripts.back()->stream->start(*scripts.back());
+                     }).value();
     }
     template <class T>
     struct Outcome {
@@ -75,7 +76,8 @@ protected:
 TEST_F(ClientTest, one_connection_carries_many_requests) {
     serve();
     for (int i = 0; i < 5; ++i) {
-        const auto reply = ask({"POST", url + "?q=1", {{"A", "b"}}, "x" + std::to_string(i)}).value();
+        const auto reply =
+            ask({"POST", url + "?q=1", {{"A", "b"}}, "x" + std::to_string(i)}).value();
         EXPECT_EQ(reply.status, 200);
         EXPECT_EQ(reply.body, "POST /echo?q=1 [x" + std::to_string(i) + "] b");
     }
@@ -116,8 +118,9 @@ TEST_F(ClientTest, chunked_and_until_close_bodies_in_any_pieces) {
         io.piece_bytes = piece;
         Outcome<Response> chunked, endless;
         start(chunked, client.request({"GET", url, {}, ""}));
-        scripts.back()->say("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                            "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n");
+        scripts.back()->say(
+            "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n");
         io.settle();
         EXPECT_EQ(chunked.result->value().body, "hello world");
         scripts.back()->stream->close();
@@ -174,12 +177,16 @@ TEST_F(ClientTest, an_answer_nobody_asked_for_ends_the_kept_connection) {
 }
 
 TEST_F(ClientTest, injection_and_bad_urls_are_refused_before_anything_is_sent) {
-    const Request bad[] = {
-        {"GET", url, {{"A", "x\r\nB: y"}}, ""}, {"GET", url, {{"A\r\nB", "x"}}, ""},
-        {"GET", url, {{"Host", "x"}}, ""},      {"GET", url, {{"content-length", "1"}}, ""},
-        {"GET /\r\n", url, {}, ""},             {"GET", "http://127.0.0.1:80/a b", {}, ""},
-        {"GET", "http://127.0.0.1:80/\r\nX: y", {}, ""}, {"GET", "https://127.0.0.1/", {}, ""},
-        {"GET", "http://127.0.0.1:99999/", {}, ""},      {"GET", "127.0.0.1:80/", {}, ""}};
+    const Request bad[] = {{"GET", url, {{"A", "x\r\nB: y"}}, ""},
+                           {"GET", url, {{"A\r\nB", "x"}}, ""},
+                           {"GET", url, {{"Host", "x"}}, ""},
+                           {"GET", url, {{"content-length", "1"}}, ""},
+                           {"GET /\r\n", url, {}, ""},
+                           {"GET", "http://127.0.0.1:80/a b", {}, ""},
+                           {"GET", "http://127.0.0.1:80/\r\nX: y", {}, ""},
+                           {"GET", "https://127.0.0.1/", {}, ""},
+                           {"GET", "http://127.0.0.1:99999/", {}, ""},
+                           {"GET", "127.0.0.1:80/", {}, ""}};
     for (const Request& request : bad)
         EXPECT_EQ(ask(request).error().code(), errc::bad_arguments) << request.url;
     EXPECT_EQ(io.connects, 0u);
@@ -216,7 +223,8 @@ TEST_F(ClientTest, a_stream_that_is_cut_or_cancelled) {
     std::vector<std::string> parts;
     Outcome<std::string> cut, cancelled;
     start(cut, read_all(&client, url, &parts));
-    scripts.back()->say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n9\r\nsec");
+    scripts.back()->say(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n9\r\nsec");
     scripts.back()->stream->close();
     io.settle();
     EXPECT_EQ(cut.result->error().code(), errc::disconnected);

@@ -20,8 +20,9 @@ struct Problem {
     std::uint16_t status = 0;
     std::string detail;
     static consteval auto describe() {
-        return gyre::type<Problem>("Problem", gyre::field<&Problem::type>(), gyre::field<&Problem::title>(),
-                                   gyre::field<&Problem::status>(), gyre::field<&Problem::detail>());
+        return gyre::type<Problem>("Problem", gyre::field<&Problem::type>(),
+                                   gyre::field<&Problem::title>(), gyre::field<&Problem::status>(),
+                                   gyre::field<&Problem::detail>());
     }
 };
 
@@ -129,7 +130,8 @@ std::string percent_encode(std::string_view text) {
     std::string out;
     for (const char c : text) {
         const char l = lower(c);
-        if ((l >= 'a' && l <= 'z') || (c >= '0' && c <= '9') || std::string_view("-._~").find(c) != std::string_view::npos) {
+        if ((l >= 'a' && l <= 'z') || (c >= '0' && c <= '9') ||
+            std::string_view("-._~").find(c) != std::string_view::npos) {
             out += c;
         } else {
             out += '%';

@@ -35,7 +35,8 @@ private:
 
 struct Request {
     std::string method = "GET";
-    std::string url{};   ///< To a server: "http://HOST:PORT/path?query". In a handler: "/path?query".
+    std::string
+        url{};  ///< To a server: "http://HOST:PORT/path?query". In a handler: "/path?query".
     Headers headers{};   ///< Host, Connection and the framing of the body are set for you.
     std::string body{};  ///< Any bytes.
 

@@ -7,13 +7,15 @@
 
 namespace gyre::web {
 
-class Server::Impl final : public detail::ConnectionHost, public std::enable_shared_from_this<Impl> {
+class Server::Impl final : public detail::ConnectionHost,
+                           public std::enable_shared_from_this<Impl> {
 public:
     Impl(io::Io& i, Scope& s, ServerConfig c)
         : ConnectionHost(i, s, std::move(c)),
           metrics(config.metrics ? *config.metrics : own_metrics),
           open(metrics.gauge("gyre_web_connections", {}, "Open connections of the HTTP server.")),
-          duration(metrics.histogram("gyre_web_request_us", {}, "From the last byte to the answer.")),
+          duration(
+              metrics.histogram("gyre_web_request_us", {}, "From the last byte to the answer.")),
           reaper(*this) {}
 
     Result<> listen();
@@ -45,7 +47,8 @@ public:
 
     struct Reaper : Ready {
         explicit Reaper(Impl& i)
-            : Ready([](Ready& self) { static_cast<Reaper&>(self).impl.graveyard.clear(); }), impl(i) {}
+            : Ready([](Ready& self) { static_cast<Reaper&>(self).impl.graveyard.clear(); }),
+              impl(i) {}
         Impl& impl;
     };
 
@@ -75,7 +78,8 @@ Result<> Server::Impl::listen() {
         return bad("max_body_bytes", config.max_body_bytes, "[0, 67108864]");
     if (config.max_header_bytes < 256 || config.max_header_bytes > 1u << 20)
         return bad("max_header_bytes", config.max_header_bytes, "[256, 1048576]");
-    if (config.max_connections < 1) return bad("max_connections", config.max_connections, "[1, ...]");
+    if (config.max_connections < 1)
+        return bad("max_connections", config.max_connections, "[1, ...]");
     auto made = io.listen(config.endpoint, [this](auto stream) { accept(std::move(stream)); });
     if (!made) return made.error();
     listener = std::move(*made);
@@ -84,14 +88,17 @@ Result<> Server::Impl::listen() {
 
 void Server::Impl::accept(std::unique_ptr<io::Stream> stream) {
     const std::uint64_t number = ++last_connection;
-    auto connection = std::make_shared<detail::Connection>(shared_from_this(), number, std::move(stream));
+    auto connection =
+        std::make_shared<detail::Connection>(shared_from_this(), number, std::move(stream));
     // Twice the limit would be an attack: those get no answer.
     const bool full = connections.size() >= config.max_connections;
     if (connections.size() >= 2 * config.max_connections) return;
     connections.emplace(number, connection);
     open.set(static_cast<double>(connections.size()));
-    if (full) connection->refuse_overload();
-    else connection->start();
+    if (full)
+        connection->refuse_overload();
+    else
+        connection->start();
 }
 
 Task<Response> Server::Impl::answer(Request request) {
@@ -104,7 +111,8 @@ Task<Response> Server::Impl::answer(Request request) {
         if (error.is(errc::cancelled)) throw;
         response = Response::error(error);
         if (response->status >= 500)
-            log::error("web.handler_failed", {{"method", method}, {"error", error}, {"at", error.where()}});
+            log::error("web.handler_failed",
+                       {{"method", method}, {"error", error}, {"at", error.where()}});
     } catch (...) {
         log::error("web.handler_failed",
                    {{"method", method}, {"error", to_error(std::current_exception())}});
@@ -130,7 +138,8 @@ Task<Response> Server::Impl::dispatch(Request request) {
             response.status = 204;
             response.headers.add("Allow", match->allow);
             response.headers.add("Access-Control-Allow-Methods", match->allow);
-            response.headers.add("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-Id");
+            response.headers.add("Access-Control-Allow-Headers",
+                                 "Authorization, Content-Type, X-Request-Id");
             response.headers.add("Access-Control-Max-Age", "600");
             co_return response;
         }
@@ -155,8 +164,8 @@ void Server::Impl::allow_origin(std::string_view origin, Response& response) con
 }
 
 std::string Server::Impl::date() {
-    const std::time_t second = std::chrono::duration_cast<std::chrono::seconds>(
-                                   io.wall_now().time_since_epoch()).count();
+    const std::time_t second =
+        std::chrono::duration_cast<std::chrono::seconds>(io.wall_now().time_since_epoch()).count();
     if (second != date_second) {
         static constexpr const char* days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
         static constexpr const char* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -178,8 +187,10 @@ Task<> Server::Impl::close(std::shared_ptr<Impl> self, Duration limit) {
     for (const auto& [number, connection] : self->all()) connection->wind_down();
     if (co_await as_result(with_timeout(limit, until_empty(self)))) co_return;
     for (const auto& [number, connection] : self->all()) {
-        if (connection->handling()) connection->cancel_request();
-        else connection->cut();
+        if (connection->handling())
+            connection->cancel_request();
+        else
+            connection->cut();
     }
     // A cancelled handler may still have something shielded to complete.
     co_await shielded(until_empty(self));

@@ -105,8 +105,9 @@ std::string get(std::string_view path, std::string_view more = "") {
     return "GET " + std::string(path) + " HTTP/1.1\r\nHost: h\r\n" + std::string(more) + "\r\n";
 }
 std::string post(std::string_view path, std::string_view body) {
-    return "POST " + std::string(path) + " HTTP/1.1\r\nHost: h\r\nContent-Length: " +
-           std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+    return "POST " + std::string(path) +
+           " HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+           std::string(body);
 }
 bool has(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
 std::size_t count(std::string_view text, std::string_view part) {
@@ -177,24 +178,30 @@ protected:
             {"control in value", get("/p/1", "a: \x01\r\n"), "400", "header"},
             {"length is text", get("/p/1", "Content-Length: x\r\n"), "400", "Content-Length"},
             {"length negative", get("/p/1", "Content-Length: -1\r\n"), "400", "Content-Length"},
-            {"two lengths", get("/p/1", "Content-Length: 1\r\nContent-Length: 2\r\n"), "400", "twice"},
-            {"length and chunked", get("/p/1", "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"),
-             "400", "Transfer-Encoding"},
-            {"chunked and length", get("/p/1", "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n"),
-             "400", "Content-Length"},
+            {"two lengths", get("/p/1", "Content-Length: 1\r\nContent-Length: 2\r\n"), "400",
+             "twice"},
+            {"length and chunked",
+             get("/p/1", "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"), "400",
+             "Transfer-Encoding"},
+            {"chunked and length",
+             get("/p/1", "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n"), "400",
+             "Content-Length"},
             {"gzip encoding", get("/p/1", "Transfer-Encoding: gzip, chunked\r\n"), "501", "gzip"},
-            {"chunked in 1.0", "POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400",
-             "HTTP/1.0"},
-            {"bad chunk", "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400",
+            {"chunked in 1.0", "POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+             "400", "HTTP/1.0"},
+            {"bad chunk",
+             "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400",
              "bad chunk"},
             {"chunk too large",
-             "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nfffffffff\r\n", "413",
-             "65536"},
+             "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nfffffffff\r\n",
+             "413", "65536"},
             {"endless chunk extension",
-             "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1;" + fields, "431", "8192"},
+             "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1;" + fields,
+             "431", "8192"},
             {"endless trailers",
-             "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\na: " + fields, "431",
-             "8192"},
+             "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\na: " +
+                 fields,
+             "431", "8192"},
             {"long target", "GET /" + fields + " HTTP/1.1\r\nHost: h\r\n\r\n", "414", "8192"},
             {"long field", get("/p/1", "a: " + fields + "\r\n"), "431", "8192"},
             {"many fields", many + "\r\n", "431", "more than 100"},
@@ -211,8 +218,11 @@ protected:
 TEST_F(RawTest, every_bad_request_has_its_status_and_reason) {
     for (const Raw& raw : cases()) {
         const std::string reply = ask(raw.bytes);
-        EXPECT_TRUE(reply.starts_with("HTTP/1.1 " + std::string(raw.status) + " ")) << raw.what << "\n" << reply;
-        EXPECT_TRUE(has(reply.substr(reply.find("\"detail\":")), raw.detail)) << raw.what << "\n" << reply;
+        EXPECT_TRUE(reply.starts_with("HTTP/1.1 " + std::string(raw.status) + " "))
+            << raw.what << "\n"
+            << reply;
+        EXPECT_TRUE(has(reply.substr(reply.find("\"detail\":")), raw.detail)) << raw.what << "\n"
+                                                                              << reply;
         EXPECT_EQ(count(reply, "HTTP/1.1 "), 1u) << raw.what;
     }
 }
@@ -222,7 +232,9 @@ TEST_F(RawTest, the_same_statuses_byte_by_byte) {
     for (const Raw& raw : cases()) {
         if (raw.what == std::string_view("bare line feed")) continue;  // waits for CR LF, then 408
         const std::string reply = ask(raw.bytes);
-        EXPECT_TRUE(reply.starts_with("HTTP/1.1 " + std::string(raw.status) + " ")) << raw.what << "\n" << reply;
+        EXPECT_TRUE(reply.starts_with("HTTP/1.1 " + std::string(raw.status) + " "))
+            << raw.what << "\n"
+            << reply;
     }
 }
 
@@ -231,8 +243,10 @@ TEST_F(ServerTest, pipelined_requests_are_answered_in_order_however_they_are_spl
     for (int i = 0; i < 20; ++i) {
         bytes += post("/echo", std::to_string(i));
         bytes += i % 3 ? "" : "\r\n";
-        bytes += "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1;x=y\r\nd\r\n"
-                 "0\r\nTrailer: t\r\n\r\n";
+        bytes +=
+            "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+            "chunked\r\n\r\n3\r\nabc\r\n1;x=y\r\nd\r\n"
+            "0\r\nTrailer: t\r\n\r\n";
     }
     std::string whole;
     for (const std::size_t piece : {1u << 20, 1u, 2u, 3u, 7u, 64u}) {
@@ -378,8 +392,10 @@ TEST_F(ServerTest, a_client_that_reads_nothing_is_cut) {
 
 TEST_F(ServerTest, continue_is_said_before_a_body) {
     auto raw = peer();
-    EXPECT_EQ(raw.say("POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"),
-              "HTTP/1.1 100 Continue\r\n\r\n");
+    EXPECT_EQ(
+        raw.say(
+            "POST /echo HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"),
+        "HTTP/1.1 100 Continue\r\n\r\n");
     EXPECT_TRUE(raw.say("ok").ends_with("[ok]"));
 }
 
@@ -416,9 +432,11 @@ TEST_F(ServerTest, a_header_that_would_split_the_response_is_refused) {
 
 TEST_F(ServerTest, cross_origin_calls_from_allowed_pages) {
     start({.allowed_origins = {"https://game.example"}});
-    const std::string preflight = ask("OPTIONS /login HTTP/1.1\r\nHost: h\r\nOrigin: https://game.example\r\n\r\n");
+    const std::string preflight =
+        ask("OPTIONS /login HTTP/1.1\r\nHost: h\r\nOrigin: https://game.example\r\n\r\n");
     EXPECT_TRUE(preflight.starts_with("HTTP/1.1 204 ")) << preflight;
-    EXPECT_TRUE(has(preflight, "Access-Control-Allow-Origin: https://game.example\r\n")) << preflight;
+    EXPECT_TRUE(has(preflight, "Access-Control-Allow-Origin: https://game.example\r\n"))
+        << preflight;
     EXPECT_TRUE(has(preflight, "Access-Control-Allow-Methods: POST\r\n")) << preflight;
     EXPECT_FALSE(has(ask(get("/p/1", "Origin: https://evil.example\r\n")), "Access-Control"));
 }

@@ -11,8 +11,8 @@ constexpr Duration linger_limit = 1s;
 bool is_id(std::string_view id) {
     if (id.empty() || id.size() > 64) return false;
     for (const char c : id)
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-              c == '_' || c == '.'))
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '-' || c == '_' || c == '.'))
             return false;
     return true;
 }
@@ -98,7 +98,8 @@ void Connection::on_alarm() {
     if (state_ == State::receiving)
         return fail({408, std::string(errc::timed_out),
                      "the request did not arrive within " +
-                         std::to_string(static_cast<int>(to_ms(host_->config.receive_limit))) + " ms"});
+                         std::to_string(static_cast<int>(to_ms(host_->config.receive_limit))) +
+                         " ms"});
     cut();
 }
 

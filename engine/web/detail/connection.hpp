@@ -9,11 +9,11 @@ namespace gyre::web::detail {
 class ConnectionHost {
 public:
     virtual ~ConnectionHost() = default;
-    virtual Task<Response> answer(Request request) = 0;  ///< Throws `cancelled` at most.
-    virtual void ended(std::uint64_t connection) = 0;    ///< Its last call.
+    virtual Task<Response> answer(Request request) = 0;            ///< Throws `cancelled` at most.
+    virtual void ended(std::uint64_t connection) = 0;              ///< Its last call.
     virtual void discard(std::unique_ptr<io::Stream> stream) = 0;  ///< Destroys it after this turn.
     virtual void refused(const Fault& fault) = 0;
-    virtual std::string date() = 0;                                ///< Of an HTTP header.
+    virtual std::string date() = 0;  ///< Of an HTTP header.
     virtual bool closing() const = 0;
 
     io::Io& io;

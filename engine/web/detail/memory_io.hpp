@@ -15,12 +15,15 @@ public:
     bool lose_next_write = false;  ///< The next delivery resets its stream instead.
 
     Executor& executor() override { return executor_; }
-    WallTime wall_now() override { return WallTime(1'700'000'000s + executor_.now().time_since_epoch()); }
+    WallTime wall_now() override {
+        return WallTime(1'700'000'000s + executor_.now().time_since_epoch());
+    }
     void random(std::span<std::uint8_t> out) override { std::ranges::fill(out, ++counter_); }
     std::unique_ptr<io::Lane> make_lane(io::LaneConfig) override { return nullptr; }
     std::string sqlite_vfs() override { return {}; }
 
-    Result<std::unique_ptr<io::Listener>> listen(const io::Endpoint& at, io::AcceptHandler a) override {
+    Result<std::unique_ptr<io::Listener>> listen(const io::Endpoint& at,
+                                                 io::AcceptHandler a) override {
         if (ports_.contains(at.port)) return Error(errc::in_use, at.to_string());
         ports_[at.port] = std::move(a);
         return std::unique_ptr<io::Listener>(new Port(*this, at));

@@ -25,8 +25,10 @@ public:
     BeastParser(Parser& out, const Limits& limits, bool no_body) : out_(out), limits_(limits) {
         this->eager(true);
         this->header_limit(static_cast<std::uint32_t>(limits.header_bytes));
-        if (limits.body_bytes) this->body_limit(*limits.body_bytes);
-        else this->body_limit(boost::none);
+        if (limits.body_bytes)
+            this->body_limit(*limits.body_bytes);
+        else
+            this->body_limit(boost::none);
         if (no_body) this->skip(true);
     }
     bool started() const { return started_; }
@@ -37,7 +39,8 @@ private:
         out_.fault = {status, std::string(code), std::move(detail)};
         ec = http::error::bad_value;
     }
-    void on_request_impl(http::verb, View method, View target, int version, error_code& ec) override {
+    void on_request_impl(http::verb, View method, View target, int version,
+                         error_code& ec) override {
         started_ = true;
         out_.head.method = text(method);
         out_.head.target = text(target);
@@ -55,7 +58,8 @@ private:
         if (ec) return;
         if (++fields_ > limits_.header_fields)
             return refuse(431, "header_too_large",
-                          "more than " + std::to_string(limits_.header_fields) + " header fields", ec);
+                          "more than " + std::to_string(limits_.header_fields) + " header fields",
+                          ec);
         if (this->is_header_done()) return;  // a trailer: checked for size, then ignored
         if constexpr (is_request) {
             if (field == http::field::transfer_encoding && !beast::iequals(value, "chunked"))
@@ -141,13 +145,14 @@ public:
         Step step = Step::need_more;
         while (used < input.size()) {
             error_code ec;
-            const std::size_t taken =
-                beast_->put(boost::asio::const_buffer(input.data() + used, input.size() - used), ec);
+            const std::size_t taken = beast_->put(
+                boost::asio::const_buffer(input.data() + used, input.size() - used), ec);
             used += taken;
             if (ec == http::error::need_more) {
                 in_chunk_header_ = beast_->is_header_done();
                 // What waits for its other half is a header, a chunk header or trailers.
-                if (input.size() - used > limits_.header_bytes) step = fail(http::error::header_limit, input);
+                if (input.size() - used > limits_.header_bytes)
+                    step = fail(http::error::header_limit, input);
                 break;
             }
             if (ec) {
@@ -175,8 +180,8 @@ public:
 private:
     Step fail(error_code ec, std::string_view input) {
         if (fault.status != 0) return Step::failed;
-        const bool in_start_line = !beast_->started() &&
-                                   input.substr(0, limits_.header_bytes).find("\r\n") == input.npos;
+        const bool in_start_line =
+            !beast_->started() && input.substr(0, limits_.header_bytes).find("\r\n") == input.npos;
         if (ec == http::error::header_limit && in_start_line) {
             fault = {414, "target_too_long",
                      "the request line is over " + std::to_string(limits_.header_bytes) + " bytes"};
@@ -184,8 +189,9 @@ private:
             fault = {431, "header_too_large",
                      "the header is over " + std::to_string(limits_.header_bytes) + " bytes"};
         } else if (ec == http::error::body_limit) {
-            fault = {413, std::string(errc::too_large),
-                     "the body is over " + std::to_string(limits_.body_bytes.value_or(0)) + " bytes"};
+            fault = {
+                413, std::string(errc::too_large),
+                "the body is over " + std::to_string(limits_.body_bytes.value_or(0)) + " bytes"};
         } else {
             const bool version = ec == http::error::bad_version;
             fault = {static_cast<std::uint16_t>(version ? 505 : 400), "bad_request",
@@ -216,7 +222,8 @@ bool is_value(std::string_view value) {
 Result<> append_fields(std::string& out, const Headers& headers) {
     for (const auto& [name, value] : headers) {
         const auto refuse = [&](std::string why) {
-            return Error(errc::bad_arguments, "header " + quoted({name.data(), name.size()}) + ": " + why);
+            return Error(errc::bad_arguments,
+                         "header " + quoted({name.data(), name.size()}) + ": " + why);
         };
         if (!is_token(name)) return refuse("not a header name");
         if (!is_value(value)) return refuse("control character in the value");
@@ -241,12 +248,11 @@ Result<std::string> write_request(const Request& request, const std::string& hos
     if (!is_token(request.method))
         return Error(errc::bad_arguments,
                      "method " + quoted({request.method.data(), request.method.size()}));
-    const bool printable =
-        std::ranges::all_of(target, [](char c) { return c > 0x20 && c < 0x7f; });
+    const bool printable = std::ranges::all_of(target, [](char c) { return c > 0x20 && c < 0x7f; });
     if (!printable || !target.starts_with('/'))
-        return Error(errc::bad_arguments,
-                     "request target " + quoted({target.data(), target.size()}) +
-                         ": expected /path?query, percent-encoded");
+        return Error(errc::bad_arguments, "request target " +
+                                              quoted({target.data(), target.size()}) +
+                                              ": expected /path?query, percent-encoded");
     std::string out = request.method + " ";
     out.append(target).append(" HTTP/1.1\r\nHost: ").append(host).append("\r\n");
     if (auto fields = append_fields(out, request.headers); !fields) return fields.error();

@@ -30,7 +30,8 @@ void Router::add(std::string_view method, std::string_view pattern, Handler hand
         return key;
     };
     for (const Route& other : routes_)
-        GYRE_ASSERT(other.method != route.method || shape(other) != shape(route), "route given twice");
+        GYRE_ASSERT(other.method != route.method || shape(other) != shape(route),
+                    "route given twice");
     const auto place = std::ranges::upper_bound(routes_, shape(route), {}, shape);
     routes_.insert(place, std::move(route));
 }
@@ -46,9 +47,10 @@ Result<Router::Match> Router::find(Request& request) const {
         request.path += "/" + parts.back();
     }
     const auto fits = [&](const Route& route) {
-        return std::ranges::equal(route.segments, parts, [](const Segment& s, const std::string& part) {
-            return s.parameter ? !part.empty() : s.text == part;
-        });
+        return std::ranges::equal(route.segments, parts,
+                                  [](const Segment& s, const std::string& part) {
+                                      return s.parameter ? !part.empty() : s.text == part;
+                                  });
     };
     Match match;
     std::vector<std::string> allowed;
@@ -66,7 +68,8 @@ Result<Router::Match> Router::find(Request& request) const {
     }
     std::ranges::sort(allowed);
     allowed.erase(std::unique(allowed.begin(), allowed.end()), allowed.end());
-    for (const std::string& method : allowed) match.allow += (match.allow.empty() ? "" : ", ") + method;
+    for (const std::string& method : allowed)
+        match.allow += (match.allow.empty() ? "" : ", ") + method;
     return match;
 }
 
