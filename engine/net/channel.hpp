@@ -47,7 +47,9 @@ public:
     ~Mailbox() override;
     /// Errors: what ended the channel; overloaded, when more than `limit` messages wait.
     Task<Bytes> receive();
-    std::vector<Bytes> take_rest();  ///< What came after the last receive(), in order.
+    /// What came after the last receive(), in order. The last call: the channel goes to another
+    /// handler before the loop turns.
+    std::vector<Bytes> take_rest();
     void on_message(BytesView message) override;
     void on_closed(const Error& reason) override;
 
@@ -55,6 +57,7 @@ private:
     Channel& channel_;
     Queue<Bytes> messages_;
     std::optional<Error> failure_;
+    bool handed_over_ = false;
 };
 
 }  // namespace gyre::net

@@ -133,6 +133,7 @@ Mailbox::Mailbox(Channel& channel, std::size_t limit) : channel_(channel), messa
     channel_.start(*this);
 }
 Mailbox::~Mailbox() {
+    if (handed_over_) return;
     // Until the next handler takes over, what arrives has nobody to hear it.
     struct Deaf final : ChannelHandler {
         void on_message(BytesView) override {}
@@ -149,7 +150,10 @@ Task<Bytes> Mailbox::receive() {
     throw failure_ ? *failure_ : message.error();
 }
 
-std::vector<Bytes> Mailbox::take_rest() { return messages_.take_all(); }
+std::vector<Bytes> Mailbox::take_rest() {
+    handed_over_ = true;
+    return messages_.take_all();
+}
 
 void Mailbox::on_message(BytesView message) {
     if (messages_.try_push(Bytes(message.begin(), message.end()))) return;

@@ -58,7 +58,7 @@ public:
         (std::get<Cs>(components_).gyre_attach(record), ...);
     }
     static consteval std::span<const world::ComponentEntry> component_entries() {
-        return entries<Self>;
+        return std::span<const world::ComponentEntry>(entries<Self>, sizeof...(Cs));
     }
 
 private:
