@@ -1,5 +1,6 @@
 #pragma once
 #include <chrono>
+#include <gyre/codec/describe.hpp>
 #include <gyre/io/io.hpp>
 #include <gyre/store/documents.hpp>
 #include <gyre/store/keys.hpp>
@@ -16,6 +17,13 @@ struct StoreConfig {
     std::chrono::milliseconds busy_timeout{5'000};  ///< [1 ms, 1 min], for the other processes.
     std::uint32_t queue_limit = 65'536;  ///< [1, 1'000'000] calls that may wait.
     std::uint32_t batch_max = 1'024;     ///< [1, 65'536] calls in one transaction.
+    static consteval auto describe() {
+        return gyre::type<StoreConfig>("StoreConfig", gyre::field<&StoreConfig::folder>(),
+                                       gyre::field<&StoreConfig::busy_timeout>(),
+                                       gyre::field<&StoreConfig::queue_limit>(),
+                                       gyre::field<&StoreConfig::batch_max>());
+    }
+    Result<> validate() const;
 };
 
 /// What lasts: documents and keys of one database. Outlives the tasks that use it.
