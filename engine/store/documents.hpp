@@ -11,8 +11,9 @@ namespace gyre::store {
 inline constexpr std::string_view disk_full = "disk_full";          // Nothing was changed.
 inline constexpr std::string_view corrupt = "corrupt";              // What is stored is damaged.
 inline constexpr std::string_view no_permission = "no_permission";  // Of the file or folder.
-inline constexpr std::string_view busy = "busy";            // Another process held the database.
-inline constexpr std::string_view io_failed = "io_failed";  // The disk failed; it may have happened.
+inline constexpr std::string_view busy = "busy";  // Another process held the database.
+inline constexpr std::string_view io_failed =
+    "io_failed";  // The disk failed; it may have happened.
 
 inline constexpr std::size_t key_bytes_max = 256;         ///< Of a collection or key, [1, 256].
 inline constexpr std::size_t value_bytes_max = 15 << 20;  ///< What every kind of database takes.

@@ -15,8 +15,8 @@ namespace gyre::store {
 struct StoreConfig {
     std::string folder = "data";  ///< Made when missing; holds gyre.db. Processes may share it.
     std::chrono::milliseconds busy_timeout{5'000};  ///< [1 ms, 1 min], for the other processes.
-    std::uint32_t queue_limit = 65'536;  ///< [1, 1'000'000] calls that may wait.
-    std::uint32_t batch_max = 1'024;     ///< [1, 65'536] calls in one transaction.
+    std::uint32_t queue_limit = 65'536;             ///< [1, 1'000'000] calls that may wait.
+    std::uint32_t batch_max = 1'024;                ///< [1, 65'536] calls in one transaction.
     static consteval auto describe() {
         return gyre::type<StoreConfig>("StoreConfig", gyre::field<&StoreConfig::folder>(),
                                        gyre::field<&StoreConfig::busy_timeout>(),

@@ -58,8 +58,12 @@ void save_10k_at_once(benchmark::State& state) {
     state.SetItemsProcessed(state.iterations() * 10'000);
 }
 BENCHMARK(save_10k_at_once)
-    ->Args({512, 1})->Args({512, 64})->Args({512, 1024})->Args({4096, 1024})
-    ->UseRealTime()->Unit(benchmark::kMillisecond);
+    ->Args({512, 1})
+    ->Args({512, 64})
+    ->Args({512, 1024})
+    ->Args({4096, 1024})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 
 /// One save from call to acknowledgement, nothing else under way: an fsync.
 void save_one(benchmark::State& state) {

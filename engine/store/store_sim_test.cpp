@@ -14,9 +14,7 @@ Bytes number(int value) {
     const std::string text = std::to_string(value);
     return {text.begin(), text.end()};
 }
-int to_number(const Document& document) {
-    return std::stoi(std::string(as_text(document.value)));
-}
+int to_number(const Document& document) { return std::stoi(std::string(as_text(document.value))); }
 
 class StoreSimTest : public testing::Test {
 protected:
@@ -119,11 +117,13 @@ struct Ledger {
 Task<> save_upwards(Documents* documents, std::string key, std::uint64_t epoch, Ledger* ledger) {
     for (;;) {
         const int next = ++ledger->begun;
-        const auto saved =
-            co_await as_result(documents->save("avatars", key, number(next), epoch));
-        if (saved) ledger->acknowledged = next;
-        else if (saved.error().is(io_failed)) ++ledger->failed;
-        else throw Error(saved.error());
+        const auto saved = co_await as_result(documents->save("avatars", key, number(next), epoch));
+        if (saved)
+            ledger->acknowledged = next;
+        else if (saved.error().is(io_failed))
+            ++ledger->failed;
+        else
+            throw Error(saved.error());
     }
 }
 
@@ -142,8 +142,7 @@ TEST_F(StoreSimTest, acknowledged_saves_survive_every_death) {
             Ledger& ledger = ledgers[key];
             const auto found = run(documents().find("avatars", key));
             const std::uint64_t epoch = found ? found->epoch : 0;
-            const Document mine =
-                run(documents().claim("avatars", key, lobby, epoch, number(0)));
+            const Document mine = run(documents().claim("avatars", key, lobby, epoch, number(0)));
             EXPECT_EQ(mine.epoch, static_cast<std::uint64_t>(round) + 1) << "claims were lost";
             EXPECT_GE(to_number(mine), ledger.acknowledged);
             EXPECT_LE(to_number(mine), ledger.begun);
@@ -152,8 +151,8 @@ TEST_F(StoreSimTest, acknowledged_saves_survive_every_death) {
         }
         Scope savers(machine.executor(), "savers");
         for (auto& [key, ledger] : ledgers)
-            (void)go(savers,
-                     save_upwards(&documents(), key, static_cast<std::uint64_t>(round) + 1, &ledger));
+            (void)go(savers, save_upwards(&documents(), key, static_cast<std::uint64_t>(round) + 1,
+                                          &ledger));
         if (round % 3 == 1) machine.disk().write_failure_probability = 0.02;
         if (round % 3 == 2) machine.disk().sync_failure_probability = 0.2;
         world.run_for(random.between(Duration::zero(), Duration(20ms)));

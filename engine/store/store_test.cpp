@@ -188,7 +188,7 @@ TEST_F(StoreTest, a_restart_keeps_everything) {
     EXPECT_EQ(now.owner, lobby);
     EXPECT_EQ(now.epoch, epoch);
     EXPECT_EQ(run(keys().get("denied")), "1");
-    struct stat status {};
+    struct stat status{};
     ASSERT_EQ(stat((config.folder + "/gyre.db").c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 0777, 0600u) << "it holds password hashes";
 }
@@ -198,7 +198,8 @@ TEST_F(StoreTest, calls_of_one_turn_share_a_transaction_and_have_their_own_resul
     const auto before = metrics.snapshot().find("gyre_store_batch_calls")->histogram.count();
     std::vector<Task<>> saves;
     for (int i = 0; i < 100; ++i)
-        saves.push_back(documents().save("avatars", "0", bytes(std::to_string(i)), i == 50 ? 9 : 1));
+        saves.push_back(
+            documents().save("avatars", "0", bytes(std::to_string(i)), i == 50 ? 9 : 1));
     const auto results = run_all(std::move(saves));
     for (std::size_t i = 0; i < results.size(); ++i) EXPECT_EQ(results[i].ok(), i != 50) << i;
     EXPECT_EQ(metrics.snapshot().find("gyre_store_batch_calls")->histogram.count(), before + 1);

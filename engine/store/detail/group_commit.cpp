@@ -71,12 +71,14 @@ Task<> GroupCommit::flush() {
         bool committed = false;
         try {
             Connection* connection = connection_.get();
-            committed = co_await lane_->run([connection, batch] { return commit(*connection, batch); });
+            committed =
+                co_await lane_->run([connection, batch] { return commit(*connection, batch); });
         } catch (...) {
             for (Call* call : batch) call->failure = std::current_exception();
         }
         if (metrics_) {
-            const auto took = std::chrono::duration_cast<std::chrono::microseconds>(io_.now() - begun);
+            const auto took =
+                std::chrono::duration_cast<std::chrono::microseconds>(io_.now() - begun);
             metrics_->commit_us.record(static_cast<std::uint64_t>(took.count()));
             metrics_->batch_calls.record(count);
             if (!committed) metrics_->failures.add();
@@ -101,8 +103,7 @@ bool GroupCommit::commit(Connection& connection, std::span<Call* const> calls) n
         if (calls.size() > 1 && !failure.busy())
             for (Call* const& call : calls) (void)commit(connection, {&call, 1});
         else
-            for (Call* call : calls)
-                call->failure = std::make_exception_ptr(Error(failure.error));
+            for (Call* call : calls) call->failure = std::make_exception_ptr(Error(failure.error));
         return false;
     }
 }

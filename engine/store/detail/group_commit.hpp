@@ -84,8 +84,10 @@ public:
     void run(Connection& connection) override {
         failure = nullptr;
         try {
-            if constexpr (std::is_void_v<R>) function_(connection);
-            else value_.emplace(function_(connection));
+            if constexpr (std::is_void_v<R>)
+                function_(connection);
+            else
+                value_.emplace(function_(connection));
         } catch (const DatabaseFailure&) {
             throw;
         } catch (...) {
@@ -112,8 +114,10 @@ template <class F>
 Task<std::invoke_result_t<F&, Connection&>> GroupCommit::run(bool writes, F function) {
     check_room();
     TypedCall<F> call(*this, writes, function);
-    if constexpr (std::is_void_v<std::invoke_result_t<F&, Connection&>>) co_await call;
-    else co_return co_await call;
+    if constexpr (std::is_void_v<std::invoke_result_t<F&, Connection&>>)
+        co_await call;
+    else
+        co_return co_await call;
 }
 
 }  // namespace gyre::store::detail

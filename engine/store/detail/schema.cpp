@@ -44,8 +44,8 @@ void check_schema(Connection& connection) {
 std::unique_ptr<Connection> open_database(const StoreConfig& config, const std::string& vfs) {
     const std::string path = config.folder + "/gyre.db";
     if (vfs.empty()) make_database_file(config.folder, path);
-    auto connection = std::make_unique<Connection>(path, vfs,
-                                                   static_cast<int>(config.busy_timeout.count()));
+    auto connection =
+        std::make_unique<Connection>(path, vfs, static_cast<int>(config.busy_timeout.count()));
     // A file system without shared memory stays with the rollback journal. EXTRA: what is
     // acknowledged survives a loss of power in both.
     (void)connection->pragma("PRAGMA journal_mode = WAL");

@@ -99,8 +99,8 @@ std::int64_t Connection::changes() const { return sqlite3_changes64(handle_); }
 sqlite3_stmt* Connection::prepare(const char* sql) {
     auto& statement = prepared_[sql];
     if (!statement) {
-        const int code = sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement,
-                                            nullptr);
+        const int code =
+            sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
         if (code != SQLITE_OK) {
             prepared_.erase(sql);
             fail(code);
@@ -158,8 +158,8 @@ void make_database_file(const std::string& folder, const std::string& path) {
     };
     if (failure) refuse(failure.value(), "data folder " + folder + " cannot be made");
     if (access(folder.c_str(), R_OK | W_OK | X_OK) != 0)
-        refuse(errno, "data folder " + folder + " cannot be written by user " +
-                          std::to_string(geteuid()));
+        refuse(errno,
+               "data folder " + folder + " cannot be written by user " + std::to_string(geteuid()));
     const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (file < 0) refuse(errno, path + " cannot be opened for writing");
     ::close(file);

@@ -26,16 +26,18 @@ Document row(const Query& query, std::string key) {
 }
 
 std::optional<Document> find_row(Connection& db, const Place& place) {
-    Query query(db, "SELECT version, epoch, node, incarnation, value FROM documents "
-                    "WHERE collection = ? AND key = ?");
+    Query query(db,
+                "SELECT version, epoch, node, incarnation, value FROM documents "
+                "WHERE collection = ? AND key = ?");
     if (!query.text(place.collection).text(place.key).step()) return std::nullopt;
     return row(query, place.key);
 }
 
 Document insert_row(Connection& db, const Place& place, const Bytes& value, const Owner& owner,
                     std::uint64_t epoch) {
-    Query query(db, "INSERT INTO documents(collection, key, version, epoch, node, incarnation, "
-                    "value) VALUES(?, ?, 1, ?, ?, ?, ?)");
+    Query query(db,
+                "INSERT INTO documents(collection, key, version, epoch, node, incarnation, "
+                "value) VALUES(?, ?, 1, ?, ?, ?, ?)");
     query.text(place.collection).text(place.key).integer(epoch).text(owner.node);
     query.integer(owner.incarnation).blob(value).run();
     Document document;
@@ -68,43 +70,47 @@ Document claim_row(Connection& db, const Place& place, const Owner& me, Epoch ex
         return insert_row(db, place, *initial, me, 1);
     }
     if (expected ? document->epoch != *expected : !document->owner.node.empty())
-        throw Error(errc::conflict, place.name() + " is " + holder(*document) + "; expected " +
-                                        (expected ? "epoch=" + std::to_string(*expected)
-                                                  : std::string("nobody")));
+        throw Error(errc::conflict,
+                    place.name() + " is " + holder(*document) + "; expected " +
+                        (expected ? "epoch=" + std::to_string(*expected) : std::string("nobody")));
     document->owner = me;
     ++document->epoch;
-    Query update(db, "UPDATE documents SET epoch = ?, node = ?, incarnation = ? "
-                     "WHERE collection = ? AND key = ?");
+    Query update(db,
+                 "UPDATE documents SET epoch = ?, node = ?, incarnation = ? "
+                 "WHERE collection = ? AND key = ?");
     update.integer(document->epoch).text(me.node).integer(me.incarnation);
     update.text(place.collection).text(place.key).run();
     return *std::move(document);
 }
 
 void save_row(Connection& db, const Place& place, const Bytes& value, std::uint64_t epoch) {
-    Query update(db, "UPDATE documents SET value = ?, version = version + 1 "
-                     "WHERE collection = ? AND key = ? AND epoch = ? AND node <> ''");
+    Query update(db,
+                 "UPDATE documents SET value = ?, version = version + 1 "
+                 "WHERE collection = ? AND key = ? AND epoch = ? AND node <> ''");
     update.blob(value).text(place.collection).text(place.key).integer(epoch).run();
     if (db.changes() == 0) throw_fenced(db, place, epoch);
 }
 
 void release_row(Connection& db, const Place& place, std::uint64_t epoch) {
-    Query update(db, "UPDATE documents SET node = '', incarnation = 0 "
-                     "WHERE collection = ? AND key = ? AND epoch = ? AND node <> ''");
+    Query update(db,
+                 "UPDATE documents SET node = '', incarnation = 0 "
+                 "WHERE collection = ? AND key = ? AND epoch = ? AND node <> ''");
     update.text(place.collection).text(place.key).integer(epoch).run();
     if (db.changes() == 0) throw_fenced(db, place, epoch);
 }
 
 void replace_row(Connection& db, const Place& place, const Bytes& value, std::uint64_t version) {
-    Query update(db, "UPDATE documents SET value = ?, version = version + 1 "
-                     "WHERE collection = ? AND key = ? AND version = ? AND node = ''");
+    Query update(db,
+                 "UPDATE documents SET value = ?, version = version + 1 "
+                 "WHERE collection = ? AND key = ? AND version = ? AND node = ''");
     update.blob(value).text(place.collection).text(place.key).integer(version).run();
     if (db.changes() != 0) return;
     const auto found = find_row(db, place);
     if (found && !found->owner.node.empty())
         throw Error(errc::fenced, place.name() + " is " + holder(*found));
-    throw Error(errc::conflict,
-                place.name() + " expected_version=" + std::to_string(version) + " found_version=" +
-                    (found ? std::to_string(found->version) : std::string("none")));
+    throw Error(errc::conflict, place.name() + " expected_version=" + std::to_string(version) +
+                                    " found_version=" +
+                                    (found ? std::to_string(found->version) : std::string("none")));
 }
 
 bool erase_row(Connection& db, const Place& place, Epoch epoch) {
@@ -121,8 +127,9 @@ std::vector<Document> list_rows(Connection& db, const std::string& collection,
                                 const std::string& prefix, std::size_t limit,
                                 const std::string& after) {
     std::vector<Document> documents;
-    Query query(db, "SELECT version, epoch, node, incarnation, value, key FROM documents "
-                    "WHERE collection = ? AND key >= ? AND key > ? ORDER BY key");
+    Query query(db,
+                "SELECT version, epoch, node, incarnation, value, key FROM documents "
+                "WHERE collection = ? AND key >= ? AND key > ? ORDER BY key");
     query.text(collection).text(prefix).text(after);
     while (documents.size() < limit && query.step()) {
         if (!query.column_text(5).starts_with(prefix)) break;
@@ -181,9 +188,8 @@ public:
     Task<std::vector<Document>> list(std::string collection, std::string prefix, std::size_t limit,
                                      std::string after) override {
         check_key("collection", collection);
-        co_return co_await commits_->read([&](Connection& db) {
-            return list_rows(db, collection, prefix, limit, after);
-        });
+        co_return co_await commits_->read(
+            [&](Connection& db) { return list_rows(db, collection, prefix, limit, after); });
     }
 
 private:

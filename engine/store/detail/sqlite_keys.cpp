@@ -11,8 +11,9 @@ constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 struct Entry {
     Entry(io::Io& io, std::string k, Duration ttl = Keys::forever) : key(std::move(k)) {
         check_key("key", key);
-        now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
-                     io.wall_now().time_since_epoch()).count();
+        now_ms =
+            std::chrono::duration_cast<std::chrono::milliseconds>(io.wall_now().time_since_epoch())
+                .count();
         const auto ttl_ms = std::chrono::ceil<std::chrono::milliseconds>(ttl).count();
         expires_ms = ttl == Keys::forever ? never : now_ms + ttl_ms;
     }
@@ -34,11 +35,14 @@ std::optional<Found> find_key(Connection& db, const Entry& entry) {
 
 void put_key(Connection& db, const Entry& entry, std::string_view value, std::int64_t expires_ms) {
     // Each new value sweeps a few that are over: the table stays as small as what lives.
-    Query(db, "DELETE FROM keys WHERE rowid IN "
-              "(SELECT rowid FROM keys WHERE expires_ms <= ? ORDER BY expires_ms LIMIT 8)")
-        .integer(entry.now_ms).run();
-    Query query(db, "INSERT INTO keys(key, expires_ms, value) VALUES(?, ?, ?) ON CONFLICT(key) "
-                    "DO UPDATE SET expires_ms = excluded.expires_ms, value = excluded.value");
+    Query(db,
+          "DELETE FROM keys WHERE rowid IN "
+          "(SELECT rowid FROM keys WHERE expires_ms <= ? ORDER BY expires_ms LIMIT 8)")
+        .integer(entry.now_ms)
+        .run();
+    Query query(db,
+                "INSERT INTO keys(key, expires_ms, value) VALUES(?, ?, ?) ON CONFLICT(key) "
+                "DO UPDATE SET expires_ms = excluded.expires_ms, value = excluded.value");
     query.text(entry.key).integer(expires_ms).blob(as_bytes(value)).run();
 }
 
