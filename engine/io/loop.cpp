@@ -1,13 +1,13 @@
 #include <gyre/io/loop.hpp>
 
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 #include <cerrno>
 #include <csignal>
 #include <ctime>
 #include <gyre/io/detail/lane.hpp>
 #include <gyre/io/detail/socket.hpp>
-#include <sys/random.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 namespace gyre::io {
 namespace {
@@ -77,7 +77,8 @@ void Loop::run_once(Duration max_wait) {
     GYRE_ASSERT(!turning, "a loop does not turn inside of its own turn");
     turning = true;
     Duration wait = max_wait;
-    if (!executor.idle()) wait = Duration::zero();
+    if (!executor.idle())
+        wait = Duration::zero();
     else if (const TimePoint next = executor.next_deadline(); next != TimePoint::max())
         wait = std::clamp(next - clock_now(), Duration::zero(), max_wait);
     const int events = poller.wait(wait);

@@ -9,14 +9,14 @@ namespace gyre::io {
 struct LoopCounters {
     std::uint64_t turns = 0;
     std::uint64_t events = 0;
-    std::uint64_t reads = 0;        ///< System calls that returned bytes.
+    std::uint64_t reads = 0;  ///< System calls that returned bytes.
     std::uint64_t read_bytes = 0;
-    std::uint64_t sends = 0;        ///< System calls, also those the kernel refused.
+    std::uint64_t sends = 0;  ///< System calls, also those the kernel refused.
     std::uint64_t sent_bytes = 0;
     std::uint64_t accepted = 0;
     std::uint64_t accept_pauses = 0;  ///< Times a listener ran out of descriptors or memory.
     std::uint64_t posts = 0;
-    Duration busy{};                ///< Time not spent waiting.
+    Duration busy{};  ///< Time not spent waiting.
     Duration turn_max{};
 };
 
@@ -37,8 +37,8 @@ public:
     Loop();
     ~Loop() override;
 
-    void run();             ///< Turns until stop().
-    void stop() noexcept;   ///< Any thread. Ends the current or else the next run().
+    void run();            ///< Turns until stop().
+    void stop() noexcept;  ///< Any thread. Ends the current or else the next run().
     /// One turn; waits for something to do for at most `max_wait`.
     void run_once(Duration max_wait = Duration::max());
     /// Turns until `done()`, which is asked before each; false when `limit` came first.
@@ -49,8 +49,9 @@ public:
 
     /// Any thread: runs `action` on the loop, outside of tasks. Game code has no use for it.
     void post(std::function<void()> action);
-    /// Calls `handler` on the loop. Blocks the signals in the calling thread and in those it
-    /// starts later, until the loop ends: call it before starting any.
+    /// Calls `handler` on the loop. Blocks the signals in the calling thread and in the threads
+    /// and processes it starts later, until the loop ends: call it before starting any thread,
+    /// and unblock them in a child before exec.
     void on_signal(std::initializer_list<int> signals, std::function<void(int)> handler);
 
     const LoopCounters& counters() const;

@@ -1,14 +1,14 @@
 #include <benchmark/benchmark.h>
 
 #include <arpa/inet.h>
-#include <atomic>
-#include <cstring>
-#include <gyre/io/loop.hpp>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <thread>
 #include <unistd.h>
+#include <atomic>
+#include <cstring>
+#include <gyre/io/loop.hpp>
+#include <thread>
 
 // Framed echo on loopback, 64-byte frames (4 of them length), server and client on one thread
 // each: the loop, and beside it the same by hand on bare epoll, the most the machine gives.
@@ -172,7 +172,8 @@ public:
         port = ntohs(at.sin_port);
         thread_ = std::thread([this] {
             RawPeer peer(::accept(fd_, nullptr, nullptr));
-            while (peer.turn([&](BytesView one) { peer.write(one); })) {}
+            while (peer.turn([&](BytesView one) { peer.write(one); })) {
+            }
         });
     }
     ~RawServer() {
@@ -240,7 +241,9 @@ void loop_turn(benchmark::State& state) {
 }
 BENCHMARK(loop_turn);
 
-Task<> nothing_on(Lane* lane) { co_await lane->run([] {}); }
+Task<> nothing_on(Lane* lane) {
+    co_await lane->run([] {});
+}
 /// To a lane's thread and back.
 void lane_round_trip(benchmark::State& state) {
     Loop loop;

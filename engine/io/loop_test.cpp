@@ -1,15 +1,15 @@
 #include <gtest/gtest.h>
 
 #include <arpa/inet.h>
-#include <atomic>
-#include <csignal>
 #include <fcntl.h>
-#include <gyre/io/loop.hpp>
-#include <string>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <thread>
 #include <unistd.h>
+#include <atomic>
+#include <csignal>
+#include <gyre/io/loop.hpp>
+#include <string>
+#include <thread>
 
 namespace gyre::io {
 namespace {
@@ -199,8 +199,10 @@ TEST_F(LoopTest, a_reset_and_an_end_are_told_once_as_disconnected) {
         int calls = 0;
         ear.then = [&] { ++calls; };
         stream.start(ear);
-        if (reset) raw.reset();
-        else raw.close();
+        if (reset)
+            raw.reset();
+        else
+            raw.close();
         EXPECT_TRUE(loop.run_until([&] { return calls > 0; }));
         EXPECT_EQ(ear.code, "disconnected");
         stream.write(as_bytes("into the void"));
@@ -413,6 +415,20 @@ TEST_F(LoopTest, a_listener_may_be_destroyed_by_its_handler) {
     EXPECT_FALSE(RawSocket(at).connected);
 }
 
+TEST_F(LoopTest, a_listener_may_be_destroyed_between_its_event_and_its_turn) {
+    RawSocket raw(port());
+    Stream& stream = next_accepted();
+    Ear ear;
+    ear.also = [&] { listener.reset(); };
+    stream.start(ear);
+    loop.run_once(0s);  // epoll tells first what became ready first, once it has seen nothing ready
+    raw.send("x");
+    RawSocket second(port());
+    EXPECT_TRUE(loop.run_until([&] { return listener == nullptr; }));
+    loop.run_once(0s);
+    EXPECT_EQ(accepted.size(), 1u);
+}
+
 TEST_F(LoopTest, a_listener_without_descriptors_pauses_and_recovers) {
     std::vector<std::unique_ptr<RawSocket>> clients;
     for (int i = 0; i < 4; ++i) clients.push_back(std::make_unique<RawSocket>(port()));
@@ -422,7 +438,7 @@ TEST_F(LoopTest, a_listener_without_descriptors_pauses_and_recovers) {
     ::close(lowest_free);
     const rlimit low{static_cast<rlim_t>(lowest_free) + 1, before.rlim_max};
     ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
-    EXPECT_TRUE(loop.run_until([&] { return loop.counters().accept_pauses == 1; }));
+    EXPECT_TRUE(loop.run_until([&] { return loop.counters().accept_pauses >= 1; }));
     const TimePoint paused = loop.now();
     EXPECT_TRUE(loop.run_until([&] { return loop.counters().accept_pauses >= 2; }));
     EXPECT_GE(loop.now() - paused, 50ms);
@@ -441,7 +457,8 @@ TEST_F(LoopTest, streams_and_listeners_may_outlive_the_loop) {
     Ear ear;
     {
         Loop other;
-        left = std::move(*other.listen({}, [&](std::unique_ptr<Stream> s) { server = std::move(s); }));
+        left =
+            std::move(*other.listen({}, [&](std::unique_ptr<Stream> s) { server = std::move(s); }));
         stream = other.run_task(other.connect(left->local(), 5s));
         stream->start(ear);
         stream->write(as_bytes("unsent"));
@@ -495,9 +512,8 @@ TEST_F(LoopTest, posts_of_many_threads_all_arrive_in_the_order_of_each) {
             for (int i = 0; i < each; ++i)
                 loop.post([&, t, i] { in_order = in_order && next[t]++ == i; });
         });
-    EXPECT_TRUE(loop.run_until([&] {
-        return std::ranges::all_of(next, [](int n) { return n == each; });
-    }));
+    EXPECT_TRUE(
+        loop.run_until([&] { return std::ranges::all_of(next, [](int n) { return n == each; }); }));
     for (auto& thread : threads) thread.join();
     EXPECT_TRUE(in_order);
     EXPECT_EQ(loop.counters().posts, 20'000u);

@@ -26,7 +26,8 @@ void Inbox::post(std::function<void()> action) {
 
 void Inbox::completed(Work& work) noexcept {
     work.next = completed_.load(std::memory_order_relaxed);
-    while (!completed_.compare_exchange_weak(work.next, &work)) {}
+    while (!completed_.compare_exchange_weak(work.next, &work)) {
+    }
     ring();
 }
 

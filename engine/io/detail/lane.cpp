@@ -1,10 +1,10 @@
 #include <gyre/io/detail/lane.hpp>
 
-#include <csignal>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <csignal>
 
 namespace gyre::io::detail {
 

@@ -1,9 +1,9 @@
-#include <cerrno>
 #include <fcntl.h>
-#include <gyre/io/detail/socket.hpp>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <cerrno>
+#include <gyre/io/detail/socket.hpp>
 
 namespace gyre::io::detail {
 namespace {

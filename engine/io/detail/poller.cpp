@@ -1,8 +1,8 @@
 #include <gyre/io/detail/poller.hpp>
 
+#include <unistd.h>
 #include <cerrno>
 #include <ctime>
-#include <unistd.h>
 
 namespace gyre::io::detail {
 

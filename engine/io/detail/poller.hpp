@@ -1,7 +1,7 @@
 #pragma once
+#include <sys/epoll.h>
 #include <array>
 #include <gyre/io/loop.hpp>
-#include <sys/epoll.h>
 #include <utility>
 
 namespace gyre::io::detail {
@@ -62,8 +62,7 @@ template <auto Method, class T>
 class MemberTimer : public Timer {
 public:
     MemberTimer(Executor& executor, T& owner)
-        : Timer(executor,
-                [](Timer& t) { (static_cast<MemberTimer&>(t).owner_.*Method)(); }),
+        : Timer(executor, [](Timer& t) { (static_cast<MemberTimer&>(t).owner_.*Method)(); }),
           owner_(owner) {}
 
 private:

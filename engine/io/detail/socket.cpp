@@ -1,9 +1,9 @@
 #include <gyre/io/detail/socket.hpp>
 
 #include <arpa/inet.h>
+#include <sys/socket.h>
 #include <cerrno>
 #include <cstring>
-#include <sys/socket.h>
 
 namespace gyre::io::detail {
 namespace {
@@ -114,9 +114,9 @@ void Socket::read() {
             if (errno == EINTR) continue;
             if (try_later(errno)) return;
             if (!stream_) return retire();
-            return fail(Error(errno == ETIMEDOUT ? errc::timed_out : errc::disconnected,
-                              "peer=" + stream_->peer().to_string() + ": " +
-                                  system_error_text(errno)));
+            return fail(
+                Error(errno == ETIMEDOUT ? errc::timed_out : errc::disconnected,
+                      "peer=" + stream_->peer().to_string() + ": " + system_error_text(errno)));
         }
         const auto size = static_cast<std::size_t>(count);
         total += size;
@@ -130,16 +130,20 @@ void Socket::read() {
 void Socket::input_ended() {
     input_ended_ = true;
     if (closing_) {
-        if (unsent_bytes() == 0) retire();
-        else watch(EPOLLOUT);
+        if (unsent_bytes() == 0)
+            retire();
+        else
+            watch(EPOLLOUT);
         return;
     }
     // What was written before still leaves; the other side may have ended one direction only.
     const Error reason(errc::disconnected,
                        "peer=" + stream_->peer().to_string() + ": end of stream");
     StreamHandler* handler = handler_;
-    if (unsent_bytes() == 0) retire();
-    else close(), watch(EPOLLOUT);
+    if (unsent_bytes() == 0)
+        retire();
+    else
+        close(), watch(EPOLLOUT);
     handler->on_closed(reason);
 }
 
@@ -175,8 +179,10 @@ bool Socket::send_some() {
         if (static_cast<std::size_t>(count) < size) return false;
     }
     sent_ = 0;
-    if (output_.capacity() > kept_capacity_bytes) Bytes().swap(output_);
-    else output_.clear();
+    if (output_.capacity() > kept_capacity_bytes)
+        Bytes().swap(output_);
+    else
+        output_.clear();
     return true;
 }
 
@@ -196,6 +202,8 @@ void SocketStream::start(StreamHandler& handler) {
     socket_->start(handler);
 }
 
-Endpoint SocketStream::local() const { return socket_ ? local_endpoint(socket_->fd()) : Endpoint{}; }
+Endpoint SocketStream::local() const {
+    return socket_ ? local_endpoint(socket_->fd()) : Endpoint{};
+}
 
 }  // namespace gyre::io::detail

@@ -1,6 +1,6 @@
 #pragma once
-#include <gyre/io/detail/poller.hpp>
 #include <netinet/in.h>
+#include <gyre/io/detail/poller.hpp>
 
 namespace gyre::io::detail {
 
