@@ -28,7 +28,8 @@ public:
         place(row, std::move(components)...);
         return row;
     }
-    /// Many default-constructed rows, then initialize(Row, Cs&...) or initialize(Cs&...) on each.
+    /// Many default-constructed rows, initialize(Row, Cs&...) or initialize(Cs&...) on each. It
+    /// must not throw.
     template <Component... Cs, class F>
     void spawn_many(std::uint32_t count, F&& initialize);
 

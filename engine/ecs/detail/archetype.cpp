@@ -28,6 +28,7 @@ Archetype::Archetype(std::uint32_t index, std::vector<ComponentRecord*> sorted_b
         column_of_.insert(type.id, static_cast<std::uint32_t>(columns_.size()));
         columns_.push_back({type.id, record, type.size, 0, !type.relocate && !type.destroy});
         hooked_ |= !record->added.empty() || !record->removed.empty();
+        bytes_only_ &= columns_.back().bytes_only;
         row_bytes += type.size;
     }
     // As many rows as a pooled block holds; rows of several KiB get blocks of their own size.
@@ -80,6 +81,7 @@ void Archetype::delete_block(std::byte* block, std::uint32_t bytes) const noexce
 std::uint64_t* Archetype::own_row_versions(std::byte* block, std::uint32_t column) {
     std::uint64_t*& each = row_version_arrays(block)[column];
     if (!each) each = new std::uint64_t[block_rows_]();
+    any_row_versions_ = true;
     return each;
 }
 
@@ -142,9 +144,18 @@ Row Archetype::fill(std::uint32_t hole) {
         std::byte* const to = block_of(hole);
         const std::uint32_t i = in_block(last), j = in_block(hole);
         moved = rows(to)[j] = rows(from)[i];
-        for (std::uint32_t c = 0; c < columns_.size(); ++c) {
-            relocate(columns_[c], value(to, c, j), value(from, c, i));
-            set_version(to, c, j, row_version(from, c, i));
+        // Locals: what is stored below are bytes, which might be anything else for the compiler.
+        const Column* const columns = columns_.data();
+        const std::size_t count = columns_.size();
+        const std::uint64_t* const versions_to = versions(to);
+        const std::uint64_t* const versions_from = versions(from);
+        const bool by_block = !any_row_versions_;
+        for (std::uint32_t c = 0; c < count; ++c) {
+            const Column column = columns[c];
+            relocate(column, to + column.offset + std::size_t{j} * column.size,
+                     from + column.offset + std::size_t{i} * column.size);
+            if (!by_block || versions_from[c] > versions_to[c])
+                set_version(to, c, j, row_version(from, c, i));
         }
     }
     if (capacity_ - size_ >= full_ * 2) {  // One empty block stays, so the border is not costly.
@@ -155,7 +166,7 @@ Row Archetype::fill(std::uint32_t hole) {
     return moved;
 }
 
-void Archetype::destroy_values(std::uint32_t row) noexcept {
+void Archetype::destroy_owning_values(std::uint32_t row) noexcept {
     for (std::uint32_t c = 0; c < columns_.size(); ++c)
         if (!columns_[c].bytes_only)
             if (const auto destroy = columns_[c].record->type.destroy)
@@ -167,13 +178,23 @@ void Archetype::move_values(std::uint32_t row, const Edge& edge, std::uint32_t t
     std::byte* const from = block_of(row);
     std::byte* const to = target.block_of(to_row);
     const std::uint32_t i = in_block(row), j = target.in_block(to_row);
-    for (std::uint32_t c = 0; c < columns_.size(); ++c) {
-        const std::uint32_t d = edge.map[c];
+    const Column* const columns = columns_.data();
+    const Column* const target_columns = target.columns_.data();
+    const std::uint32_t* const map = edge.map.data();
+    const std::uint64_t* const versions_from = versions(from);
+    const std::uint64_t* const versions_to = versions(to);
+    const bool by_block = !any_row_versions_ && !target.any_row_versions_ && j != 0;
+    const std::size_t count = columns_.size();
+    for (std::uint32_t c = 0; c < count; ++c) {
+        const std::uint32_t d = map[c];
+        const Column column = columns[c];
+        std::byte* const source = from + column.offset + std::size_t{i} * column.size;
         if (d != no_column) {
-            relocate(columns_[c], target.value(to, d, j), value(from, c, i));
-            target.start_version(to, d, j, row_version(from, c, i));
-        } else if (const auto destroy = columns_[c].record->type.destroy) {
-            destroy(value(from, c, i), 1);
+            relocate(column, to + target_columns[d].offset + std::size_t{j} * column.size, source);
+            if (!by_block || versions_from[c] > versions_to[d])
+                target.start_version(to, d, j, row_version(from, c, i));
+        } else if (!column.bytes_only) {
+            if (const auto destroy = column.record->type.destroy) destroy(source, 1);
         }
     }
 }

@@ -4,8 +4,10 @@
 #include <gyre/ecs/detail/id_map.hpp>
 #include <gyre/ecs/row.hpp>
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -143,9 +145,22 @@ public:
         return size_++;
     }
     void reserve(std::uint32_t more);
+    /// Pushes as many of `count` as fit the current block, at least one; their rows are to be
+    /// filled in.
+    std::span<Row> push_many(std::uint32_t count) {
+        if (size_ == capacity_) grow();
+        const std::uint32_t i = in_block(size_);
+        const std::uint32_t space = std::min(capacity_ - size_, full_ - i);
+        Row* first = rows(block_of(size_)) + i;
+        count = std::min(count, space);
+        size_ += count;
+        return {first, count};
+    }
     /// Moves the last row into the hole and returns it; Row{} when the hole was the last row.
     Row fill(std::uint32_t hole);
-    void destroy_values(std::uint32_t row) noexcept;
+    void destroy_values(std::uint32_t row) noexcept {
+        if (!bytes_only_) destroy_owning_values(row);
+    }
     /// Moves one row's values to the other end of an edge. Cost: one copy a shared component.
     void move_values(std::uint32_t row, const Edge& edge, std::uint32_t to) noexcept;
 
@@ -170,6 +185,7 @@ private:
             relocate_many(column, to, from, 1);
         }
     }
+    void destroy_owning_values(std::uint32_t row) noexcept;
     static void relocate_many(const Column&, std::byte* to, std::byte* from,
                               std::size_t count) noexcept;
     void grow();
@@ -187,6 +203,8 @@ private:
     std::uint32_t rows_offset_ = 0;
     std::uint32_t block_bytes_ = 0;
     bool hooked_ = false;
+    bool bytes_only_ = true;         ///< All columns.
+    bool any_row_versions_ = false;  ///< In any block, ever.
     std::vector<Column> columns_;
     std::vector<std::byte*> blocks_;
     IdMap column_of_;

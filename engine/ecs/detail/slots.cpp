@@ -27,4 +27,24 @@ void Slots::grow() {
     capacity_ = capacity;
 }
 
+void Slots::take_many(std::span<Row> rows, std::uint32_t archetype, std::uint32_t at) {
+    std::size_t done = 0;
+    for (; done < rows.size() && first_unused_ != unused; ++done) {
+        const Row row = rows[done] = take();
+        Slot& slot = (*this)[row.index];
+        slot.archetype = archetype;
+        slot.row = at++;
+    }
+    while (done < rows.size()) {
+        if (size_ == capacity_) grow();
+        const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(
+            rows.size() - done, std::min(capacity_ - size_, page_slots - (size_ & mask))));
+        Slot* const slots = &(*this)[size_];
+        Row* const out = rows.data() + done;
+        for (std::uint32_t k = 0; k < count; ++k) slots[k] = {1, archetype, at + k, 0};
+        for (std::uint32_t k = 0; k < count; ++k) out[k] = {size_ + k, 1};
+        size_ += count, at += count, done += count;
+    }
+}
+
 }  // namespace gyre::ecs::detail

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace gyre::ecs::detail {
@@ -42,6 +43,8 @@ public:
         slot.archetype = reserved;
         return {index, slot.generation};
     }
+    /// Takes one for each of `rows` and places them in an archetype from `at` on.
+    void take_many(std::span<Row> rows, std::uint32_t archetype, std::uint32_t at);
     void give(std::uint32_t index) noexcept {
         Slot& slot = (*this)[index];
         if (++slot.generation == 0) slot.generation = 1;  // 0 names no row.

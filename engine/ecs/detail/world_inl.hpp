@@ -36,6 +36,13 @@ void World::place(Row row, Cs... components) {
     if (archetype.hooked()) call_all_hooks(&detail::ComponentRecord::added, archetype, at);
 }
 
+namespace detail {
+template <class C>
+void default_construct(C* at) {
+    if constexpr (!std::is_empty_v<C>) new (at) C{};
+}
+}  // namespace detail
+
 template <Component... Cs, class F>
 void World::spawn_many(std::uint32_t count, F&& initialize) {
     assert_not_iterating();
@@ -46,26 +53,16 @@ void World::spawn_many(std::uint32_t count, F&& initialize) {
     alive_count_ += count;
     const auto fill = [&]<std::size_t... ks>(std::index_sequence<ks...>) {
         for (std::uint32_t done = 0; done < count;) {
-            std::byte* const block = archetype.block_of(first + done);
-            const std::uint32_t begin = archetype.in_block(first + done);
-            std::uint32_t i = begin;
-            for (; done < count && (i == begin || archetype.in_block(first + done) != 0);
-                 ++done, ++i) {
-                const Row row = slots_.take();
-                const std::uint32_t at = archetype.push(row);
-                slots_[row.index].archetype = archetype.index();
-                slots_[row.index].row = at;
-            }
-            const Row* rows = archetype.rows(block);
-            const auto start = [&]<class C>(C* values, std::uint32_t column) {
-                if constexpr (!std::is_empty_v<C>)
-                    for (std::uint32_t j = begin; j < i; ++j) new (values + j) C{};
-                archetype.start_versions(block, column, begin, i, version_);
-            };
-            (start(archetype.array<Cs>(block, to.columns[ks]), to.columns[ks]), ...);
-            Iterating guard(*this);
-            const auto run = [&](auto*... values) {
-                for (std::uint32_t j = begin; j < i; ++j) {
+            const std::uint32_t at = archetype.size();
+            const std::span<Row> rows = archetype.push_many(count - done);
+            slots_.take_many(rows, archetype.index(), at);
+            std::byte* const block = archetype.block_of(at);
+            const std::uint32_t begin = archetype.in_block(at);
+            const auto added = static_cast<std::uint32_t>(rows.size());
+            (archetype.start_versions(block, to.columns[ks], begin, begin + added, version_), ...);
+            const auto run = [&](Cs*... values) noexcept {
+                for (std::uint32_t j = 0; j < added; ++j) {
+                    (detail::default_construct(values + j), ...);
                     if constexpr (std::is_invocable_v<F&, Row, Cs&...>) {
                         initialize(rows[j], values[j]...);
                     } else {
@@ -73,7 +70,9 @@ void World::spawn_many(std::uint32_t count, F&& initialize) {
                     }
                 }
             };
-            run(archetype.array<Cs>(block, to.columns[ks])...);
+            Iterating guard(*this);
+            run(archetype.array<Cs>(block, to.columns[ks]) + begin...);
+            done += added;
         }
     };
     fill(std::make_index_sequence<sizeof...(Cs)>{});
