@@ -36,14 +36,17 @@ void* Commands::allocate(std::size_t size, std::size_t align) {
 
 void Commands::apply() {
     GYRE_ASSERT(!applying_, "ecs: commands applied while they are being applied");
-    applying_ = true;
+    struct Guard {  // A hook may throw: what is left is applied next time.
+        bool& applying;
+        explicit Guard(bool& flag) : applying(flag) { applying = true; }
+        ~Guard() { applying = false; }
+    } guard(applying_);
     while (applied_ < queue_.size()) {
         const Command command = queue_[applied_++];
         command.apply(world_, command.row, command.payload);
     }
     queue_.clear();
     applied_ = page_ = used_ = 0;
-    applying_ = false;
 }
 
 }  // namespace gyre::ecs

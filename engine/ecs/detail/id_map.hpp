@@ -13,7 +13,7 @@ public:
     IdMap() : entries_(4), mask_(3) {}
 
     std::uint32_t find(std::uint64_t key) const noexcept {
-        for (std::size_t i = key & mask_;; i = (i + 1) & mask_) {
+        for (std::size_t i = static_cast<std::size_t>(key) & mask_;; i = (i + 1) & mask_) {
             const Entry& entry = entries_[i];
             if (entry.value == none) return none;
             if (entry.key == key) return entry.value;
@@ -37,7 +37,7 @@ private:
         std::uint32_t value = none;
     };
     Entry& free_entry(std::uint64_t key) {
-        std::size_t i = key & mask_;
+        std::size_t i = static_cast<std::size_t>(key) & mask_;
         while (entries_[i].value != none) i = (i + 1) & mask_;
         return entries_[i];
     }
