@@ -50,6 +50,7 @@ public:
     /// What came after the last receive(), in order. The last call: the channel goes to another
     /// handler before the loop turns.
     std::vector<Bytes> take_rest();
+    bool closed() const { return messages_.closed(); }
     void on_message(BytesView message) override;
     void on_closed(const Error& reason) override;
 

@@ -11,10 +11,28 @@ enum FrameKind : std::uint8_t {
     call_frame = 1, result_frame, error_frame, cancel_frame, ping_frame, pong_frame, bye_frame
 };
 constexpr std::uint64_t flag_names = 1, flag_stamp = 2;
-constexpr std::size_t max_names = 4096, max_name_bytes = 128;
+constexpr std::size_t max_name_bytes = 128;
 constexpr std::size_t max_error_text = 512;
 
 }  // namespace
+
+Bytes bye_message(const Error& reason) {
+    Writer writer;
+    writer.unsigned_integer(bye_frame);
+    writer.text(std::string_view(reason.code()).substr(0, max_name_bytes));
+    writer.text(std::string_view(reason.message()).substr(0, max_error_text));
+    return writer.take();
+}
+
+std::optional<Error> read_bye(BytesView message) {
+    Reader reader(message);
+    std::uint8_t kind = 0;
+    std::string_view code, text;
+    if (!reader.integer(kind) || kind != bye_frame || !reader.text(code) || !reader.text(text) ||
+        !reader.finish())
+        return {};
+    return Error(code.substr(0, max_name_bytes), std::string(text.substr(0, max_error_text)));
+}
 
 std::shared_ptr<Connection> Connection::open(Executor& executor,
                                              std::unique_ptr<net::Channel> channel,
@@ -40,6 +58,7 @@ Connection::Connection(Executor& executor, std::unique_ptr<net::Channel> channel
       on_closed_(std::move(on_closed)),
       pending_([this](std::uint64_t id) { send_cancel(id); }),
       beat_(executor, [this] { beat(); }),
+      slow_(executor, [this] { cut_slow_reader(); }),
       heard_(executor.now()) {
     beat_.every(config_.heartbeat);
 }
@@ -47,6 +66,7 @@ Connection::Connection(Executor& executor, std::unique_ptr<net::Channel> channel
 Connection::~Connection() { end(Error(errc::disconnected, "the connection was dropped")); }
 
 void Connection::beat() {
+    if (paused_) heard_ = executor_.now();  // the silence is ours
     const Duration silence = executor_.now() - heard_;
     if (silence >= config_.dead_after) {
         fail(Error(errc::timed_out, "nothing heard from " + peer() + " for " +
@@ -93,7 +113,7 @@ void Connection::send_call(std::uint64_t id, EntityId entity, const MethodName& 
     } else {
         GYRE_ASSERT(method.text.size() <= max_name_bytes, "a method's name is short");
         writer.text(method.text);
-        if (sent_names_.size() < max_names)
+        if (sent_names_.size() < config_.max_names)
             sent_names_.emplace(method.id, static_cast<std::uint32_t>(sent_names_.size()));
     }
     const auto left_ms = static_cast<std::uint64_t>((left + 999'999ns) / 1ms);
@@ -111,7 +131,27 @@ void Connection::send_call(std::uint64_t id, EntityId entity, const MethodName& 
 }
 
 void Connection::send_frame() {
-    if (channel_) channel_->send(frame_);
+    if (!channel_) return;
+    const std::size_t cut = config_.cut_unsent_bytes, unsent = cut ? channel_->unsent_bytes() : 0;
+    if (unsent > 4 * cut) {  // its end is certain; the memory it takes has one, too
+        if (!std::exchange(lost_frames_, true)) slow_.in(Duration::zero());
+        return;
+    }
+    if (unsent > cut && !slow_.pending()) slow_.in(config_.cut_after);
+    channel_->send(frame_);
+}
+
+void Connection::cut_slow_reader() {
+    const std::size_t unsent = unsent_bytes();
+    if (lost_frames_ || unsent > config_.cut_unsent_bytes)
+        fail(Error(errc::overloaded, peer() + " reads too slowly: " + std::to_string(unsent) +
+                                         " bytes wait, limit " +
+                                         std::to_string(config_.cut_unsent_bytes)));
+}
+
+void Connection::on_drained() {
+    if (!lost_frames_) slow_.cancel();
+    drained_.notify_all();
 }
 
 void Connection::send_small(std::uint8_t kind) {
@@ -182,7 +222,7 @@ bool Connection::read_frame(BytesView message) {
                 std::string_view name;
                 if (!reader.text(name) || name.empty() || name.size() > max_name_bytes) return false;
                 call.method = {fnv1a(name), name};
-                if (known_names_.size() < max_names)
+                if (known_names_.size() < config_.max_names)
                     known_names_.emplace_back(std::string(name), call.method.id);
             } else {
                 std::uint32_t index = 0;
@@ -236,13 +276,11 @@ bool Connection::read_frame(BytesView message) {
         case ping_frame: send_small(pong_frame); return reader.finish();
         case pong_frame: return reader.finish();
         case bye_frame: {
-            std::string_view code, text;
-            if (!reader.text(code) || !reader.text(text) || !reader.finish()) return false;
-            const Error reason(code.substr(0, max_name_bytes),
-                               std::string(text.substr(0, max_error_text)));
+            const auto reason = read_bye(message);
+            if (!reason) return false;
             auto told = on_closed_;
-            end(Error(errc::disconnected, reason.what()));
-            if (told) told(reason);
+            end(Error(errc::disconnected, reason->what()));
+            if (told) told(*reason);
             return true;
         }
         default: return false;
@@ -265,18 +303,13 @@ void Connection::fail(const Error& reason) {
 
 void Connection::close(const Error& reason) {
     if (!channel_) return;
-    frame_.clear();
-    Writer writer(frame_);
-    writer.unsigned_integer(bye_frame);
-    writer.text(reason.code());
-    writer.text(std::string_view(reason.message()).substr(0, max_error_text));
-    writer.finish();
-    send_frame();
+    channel_->send(bye_message(reason));
     end(Error(errc::disconnected, reason.what()));
 }
 
 void Connection::end(const Error& reason) {
     beat_.cancel();
+    slow_.cancel();
     on_closed_ = nullptr;
     if (auto channel = std::move(channel_)) channel->close();
     pending_.fail_all(reason);

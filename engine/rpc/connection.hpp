@@ -12,6 +12,9 @@ struct ConnectionConfig {
     Duration dead_after = 1500ms;       ///< Nothing heard for this long: timed_out.
     std::size_t max_unsent_bytes = 4 << 20;  ///< Callers wait above this.
     std::size_t max_incoming = 4096;    ///< Calls in progress; above, the peer is not read.
+    std::size_t cut_unsent_bytes = 0;   ///< Not 0: a peer that leaves this much unread for
+    Duration cut_after = 1s;            ///< this long is closed, `overloaded`; at once above 4 times.
+    std::size_t max_names = 4096;       ///< Numbered per direction. Both ends must agree.
     bool trusted = false;               ///< A node: its frames may carry a caller stamp.
     CallerId stamp;                       ///< Of calls that come in without a stamp.
 };
@@ -21,6 +24,10 @@ struct CallOptions {
     CallerId caller;                            ///< Stamp, on trusted links.
     Form form = Form::indexes;                ///< Of the reply.
 };
+
+/// The message with which either end says why it closes; also in place of a handshake message.
+Bytes bye_message(const Error& reason);
+std::optional<Error> read_bye(BytesView message);  ///< Nothing: it is no bye.
 
 /// Calls in both directions over one channel. Use on its loop only.
 class Connection final : public net::ChannelHandler,
@@ -52,7 +59,7 @@ public:
     void answer(std::uint64_t call, const Result<Bytes>& result) override;
     void on_message(BytesView message) override;
     void on_closed(const Error& reason) override;
-    void on_drained() override { drained_.notify_all(); }
+    void on_drained() override;
 
 private:
     Connection(Executor& executor, std::unique_ptr<net::Channel> channel, ConnectionConfig config,
@@ -64,6 +71,7 @@ private:
     void send_small(std::uint8_t kind);
     void send_cancel(std::uint64_t id);
     void send_frame();
+    void cut_slow_reader();
     void fail(const Error& reason);
     void end(const Error& reason);
 
@@ -76,12 +84,13 @@ private:
     std::unordered_map<std::uint64_t, std::uint32_t> sent_names_;
     std::vector<std::pair<std::string, std::uint64_t>> known_names_;
     Signal drained_;
-    Alarm beat_;
+    Alarm beat_, slow_;
     TimePoint heard_;
     Bytes frame_;
     std::uint64_t next_call_ = 1;
     std::size_t incoming_ = 0;
     bool paused_ = false;
+    bool lost_frames_ = false;
 };
 
 }  // namespace gyre::rpc

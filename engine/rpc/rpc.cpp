@@ -39,20 +39,8 @@ struct Proof {
 };
 
 void say_bye(net::Channel& channel, const Error& reason) {
-    Writer writer;
-    writer.unsigned_integer(7);
-    writer.text(reason.code());
-    writer.text(reason.message());
-    channel.send(writer.take());
+    channel.send(bye_message(reason));
     channel.close();
-}
-/// A bye where a handshake message was expected is the reason the other side gives.
-void throw_if_bye(BytesView message) {
-    Reader reader(message);
-    std::uint8_t kind = 0;
-    std::string_view code, text;
-    if (reader.integer(kind) && kind == 7 && reader.text(code) && reader.text(text))
-        throw Error(code.substr(0, 64), std::string(text.substr(0, 256)));
 }
 }  // namespace
 
@@ -153,7 +141,7 @@ Task<std::shared_ptr<Connection>> Rpc::open_link(io::Endpoint to) {
     const Bytes answer = co_await mailbox.receive();
     const auto challenge = decode<Challenge>(answer);
     if (!challenge) {
-        throw_if_bye(answer);
+        if (auto reason = read_bye(answer)) throw *std::move(reason);
         throw Error(errc::unauthorized, to.to_string() + " does not speak as a node");
     }
     const LinkTranscript link{hello.nonce, challenge->nonce, config_.name, challenge->name};

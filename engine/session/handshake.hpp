@@ -1,0 +1,35 @@
+#pragma once
+#include <array>
+#include <gyre/base/bytes.hpp>
+#include <gyre/base/id.hpp>
+#include <gyre/base/result.hpp>
+#include <gyre/base/time.hpp>
+#include <string>
+
+/// The first message of each end of a client session (protocol/session.md).
+namespace gyre::session {
+
+inline constexpr std::uint32_t protocol_version = 1;
+inline constexpr std::size_t max_hello_bytes = 8 * 1024;
+inline constexpr std::size_t max_names = 512;  ///< Method names numbered per direction.
+
+struct Hello {
+    std::uint32_t client_version = 0;  ///< Of the game's client, counted by the game.
+    std::string credential;            ///< What the game's authentication reads: a token.
+    std::array<std::uint8_t, 32> nonce{};  ///< Fresh random bytes.
+};
+Bytes write_hello(const Hello& hello);
+/// Errors: bad_data, too_large, update_required (another protocol version).
+Result<Hello> read_hello(BytesView message);
+
+struct Welcome {
+    std::uint64_t session = 0;
+    EntityId entity = 0;      ///< The client's own.
+    std::string server_name;  ///< For logs and people.
+    Duration heartbeat{};     ///< Of both ends.
+};
+Bytes write_welcome(const Welcome& welcome);
+/// Errors: what the server's bye says; bad_data.
+Result<Welcome> read_welcome(BytesView message);
+
+}  // namespace gyre::session

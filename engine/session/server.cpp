@@ -1,0 +1,265 @@
+#include <algorithm>
+#include <gyre/log/log.hpp>
+#include <gyre/session/detail/home.hpp>
+#include <gyre/session/handshake.hpp>
+#include <gyre/session/session.hpp>
+#include <unordered_map>
+
+namespace gyre::session {
+namespace {
+constexpr std::size_t max_addresses = 4096;  // whose handshakes are counted at a time
+
+/// Labels come from a closed set, whatever codes a game throws.
+std::string label(std::string_view code) {
+    constexpr std::string_view known[] = {"ok", "replaced", errc::unauthorized, errc::update_required,
+                                          errc::overloaded, errc::timed_out, errc::bad_data,
+                                          errc::too_large, errc::disconnected, errc::closed,
+                                          errc::forbidden, errc::cancelled, errc::unavailable};
+    const bool found = std::find(std::begin(known), std::end(known), code) != std::end(known);
+    return found ? std::string(code) : "other";
+}
+}  // namespace
+
+namespace detail {
+Metrics::Metrics(metric::Registry& r)
+    : registry(r),
+      sessions(r.gauge("gyre_session_open", {}, "Clients with a session.")),
+      pending(r.gauge("gyre_session_pending_handshakes")),
+      calls(r.counter("gyre_session_calls_total", {}, "Calls and notifies of clients.")),
+      calls_limited(r.counter("gyre_session_calls_limited_total", {}, "Above a session's rate.")),
+      pushes(r.counter("gyre_session_pushes_total")),
+      pushes_dropped(r.counter("gyre_session_pushes_dropped_total")) {}
+void Metrics::handshake(std::string_view result) {
+    registry.counter("gyre_session_handshakes_total", {{"result", label(result)}}).add();
+}
+void Metrics::closed(std::string_view reason) {
+    registry.counter("gyre_session_closed_total", {{"reason", label(reason)}}).add();
+}
+}  // namespace detail
+
+class Server::Impl final : public detail::Home, public std::enable_shared_from_this<Impl> {
+public:
+    Impl(io::Io& io, Scope& scope, ServerConfig c, Authenticate authenticate, rpc::Target& t,
+         std::unique_ptr<metric::Registry> own)
+        : Home(io.executor(), t, c, own ? *own : *c.metrics),
+          io_(io),
+          scope_(scope),
+          authenticate_(std::move(authenticate)),
+          own_metrics_(std::move(own)) {}
+
+    Result<> listen();
+    void accept(std::unique_ptr<net::Channel> channel, io::Endpoint peer);
+    void end(std::uint64_t session, const Error& reason) override;
+    void close();
+
+    io::Io& io_;
+    Scope& scope_;
+    Authenticate authenticate_;
+    std::unique_ptr<metric::Registry> own_metrics_;
+    std::function<void(Session&)> on_opened_;
+    std::function<void(Session&, const Error&)> on_closed_;
+    std::unique_ptr<io::Listener> listener_;
+    std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
+    std::unordered_map<std::string, detail::TokenBucket> addresses_;
+    std::size_t pending_ = 0;
+    bool closed_ = false;
+
+private:
+    struct Admitted {
+        Admission admission;
+        std::uint32_t client_version = 0;
+        std::vector<Bytes> early;
+    };
+    std::optional<Error> refusal(const io::Endpoint& peer);
+    bool too_often(const std::string& host);
+    void refuse(net::Channel& channel, const io::Endpoint& peer, const Error& reason);
+    // Own the server: it may be destroyed while a handshake goes on.
+    static Task<> welcome(std::shared_ptr<Impl> self, std::unique_ptr<net::Channel> channel,
+                          io::Endpoint peer);
+    static Task<Admitted> admit(std::shared_ptr<Impl> self, net::Channel* channel,
+                                io::Endpoint peer);
+    void open(std::unique_ptr<net::Channel> channel, io::Endpoint peer, Admitted admitted);
+    rpc::ConnectionConfig connection_config(EntityId entity, std::uint64_t session) const;
+};
+
+Result<> Server::Impl::listen() {
+    const auto wrong = [](std::string text) { return Error(errc::bad_config, std::move(text)); };
+    if (config.max_message_bytes < max_hello_bytes || config.max_message_bytes > (1 << 20))
+        return wrong("max_message_bytes=" + std::to_string(config.max_message_bytes) +
+                     ": expected [8192, 1048576]");
+    if (config.heartbeat < 10ms || config.heartbeat >= config.dead_after)
+        return wrong("heartbeat: expected [10 ms, dead_after)");
+    if (config.handshake_limit <= Duration::zero()) return wrong("handshake_limit: expected > 0");
+    if (!config.endpoint.is_loopback() && !config.unsealed_beyond_loopback)
+        return wrong("endpoint=" + config.endpoint.to_string() +
+                     ": sessions are not sealed; only a loopback address is safe");
+    auto listener = io_.listen(config.endpoint, [this](std::unique_ptr<io::Stream> stream) {
+        const io::Endpoint peer = stream->peer();
+        accept(net::stream_channel(std::move(stream), {config.max_message_bytes}), peer);
+    });
+    if (!listener) return listener.error();
+    listener_ = std::move(*listener);
+    return {};
+}
+
+bool Server::Impl::too_often(const std::string& host) {
+    const double rate = config.max_handshakes_per_ip_per_second;
+    if (rate <= 0) return false;
+    const TimePoint now = executor.now();
+    if (addresses_.size() >= max_addresses)
+        std::erase_if(addresses_, [now](auto& one) { return one.second.full(now); });
+    if (addresses_.size() >= max_addresses && !addresses_.contains(host)) return true;
+    return !addresses_.try_emplace(host, rate, now).first->second.take(now);
+}
+
+std::optional<Error> Server::Impl::refusal(const io::Endpoint& peer) {
+    if (closed_) return Error(errc::closed, "the server ends");
+    if (too_often(peer.host)) return Error(errc::overloaded, "too many connections of this address");
+    if (pending_ >= config.max_pending_handshakes)
+        return Error(errc::overloaded, "too many handshakes at a time");
+    if (sessions_.size() + pending_ >= config.max_sessions)
+        return Error(errc::overloaded, "the server is full");
+    return {};
+}
+
+void Server::Impl::refuse(net::Channel& channel, const io::Endpoint& peer, const Error& reason) {
+    metrics.handshake(reason.code());
+    log::info("session.refused", {{"peer", peer.to_string()}, {"reason", reason.what()}});
+    channel.send(rpc::bye_message(reason));
+    channel.close();
+}
+
+void Server::Impl::accept(std::unique_ptr<net::Channel> channel, io::Endpoint peer) {
+    if (const auto reason = refusal(peer)) return refuse(*channel, peer, *reason);
+    metrics.pending.set(static_cast<double>(++pending_));
+    (void)go(scope_, welcome(shared_from_this(), std::move(channel), std::move(peer)));
+}
+
+Task<Server::Impl::Admitted> Server::Impl::admit(std::shared_ptr<Impl> self,
+                                                 net::Channel* channel, io::Endpoint peer) {
+    net::Mailbox mailbox(*channel);
+    const Bytes first = co_await mailbox.receive();
+    channel->pause(true);  // a stranger's bytes are not kept
+    Hello hello = read_hello(first).value();
+    if (hello.client_version < self->config.min_client_version)
+        throw Error(errc::update_required,
+                    self->config.update_text + " (client_version=" +
+                        std::to_string(hello.client_version) + ", expected at least " +
+                        std::to_string(self->config.min_client_version) + ")");
+    Admitted admitted;
+    admitted.client_version = hello.client_version;
+    admitted.admission = co_await self->authenticate_(
+        Credential{std::move(hello.credential), hello.client_version, std::move(peer)});
+    if (mailbox.closed()) throw Error(errc::disconnected, "left before the answer");
+    GYRE_ASSERT(admitted.admission.entity != 0, "an admitted client has an entity");
+    admitted.early = mailbox.take_rest();
+    channel->pause(false);
+    co_return admitted;
+}
+
+Task<> Server::Impl::welcome(std::shared_ptr<Impl> self, std::unique_ptr<net::Channel> channel,
+                             io::Endpoint peer) {
+    auto admitted = co_await as_result(
+        with_timeout(self->config.handshake_limit, admit(self, channel.get(), peer)));
+    self->metrics.pending.set(static_cast<double>(--self->pending_));
+    if (admitted && !self->closed_ && self->sessions_.size() < self->config.max_sessions) {
+        ContextGuard outside(nullptr);
+        self->open(std::move(channel), std::move(peer), std::move(*admitted));
+    } else if (self->closed_ || (!admitted && admitted.error().is(errc::cancelled))) {
+        self->refuse(*channel, peer, Error(errc::closed, "the server ends"));
+    } else if (admitted) {
+        self->refuse(*channel, peer, Error(errc::overloaded, "the server is full"));
+    } else {
+        self->refuse(*channel, peer, admitted.error());
+    }
+}
+
+rpc::ConnectionConfig Server::Impl::connection_config(EntityId entity, std::uint64_t id) const {
+    rpc::ConnectionConfig c;
+    c.heartbeat = config.heartbeat;
+    c.dead_after = config.dead_after;
+    c.max_incoming = config.max_calls_in_progress;
+    c.cut_unsent_bytes = config.max_unsent_bytes;
+    c.max_unsent_bytes = 4 * config.max_unsent_bytes;
+    c.max_names = max_names;
+    c.stamp = {entity, id};
+    return c;
+}
+
+void Server::Impl::open(std::unique_ptr<net::Channel> channel, io::Endpoint peer,
+                        Admitted admitted) {
+    std::uint64_t id = 0;
+    while (id == 0 || sessions_.contains(id)) id = io_.random_u64();
+    const EntityId entity = admitted.admission.entity;
+    auto made = std::make_unique<Session>(*this, id, entity, std::move(peer),
+                                          admitted.client_version);
+    Session& session = *made;
+    session.user_data = admitted.admission.user_data;
+    channel->send(write_welcome({id, entity, config.server_name, config.heartbeat}));
+    const auto connection =
+        rpc::Connection::open(executor, std::move(channel), connection_config(entity, id),
+                              *made, [this, id](const Error& reason) { end(id, reason); });
+    session.connection_ = connection;
+    sessions_.emplace(id, std::move(made));
+    metrics.handshake("ok");
+    metrics.sessions.set(static_cast<double>(sessions_.size()));
+    log::debug("session.opened", {{"session", id}, {"entity", entity}, {"peer", session.peer_.to_string()}});
+    if (on_opened_) on_opened_(session);
+    for (const Bytes& message : admitted.early)
+        if (connection->open()) connection->on_message(message);
+}
+
+void Server::Impl::end(std::uint64_t id, const Error& reason) {
+    const auto keep = shared_from_this();
+    const auto found = sessions_.find(id);
+    if (found == sessions_.end()) return;
+    const auto session = std::move(found->second);
+    sessions_.erase(found);
+    metrics.closed(reason.code());
+    metrics.sessions.set(static_cast<double>(sessions_.size()));
+    log::debug("session.closed", {{"session", id}, {"reason", reason.what()}});
+    if (on_closed_) on_closed_(*session, reason);
+}
+
+void Server::Impl::close() {
+    if (std::exchange(closed_, true)) return;
+    listener_.reset();
+    std::vector<std::uint64_t> ids;
+    for (const auto& [id, session] : sessions_) ids.push_back(id);
+    std::sort(ids.begin(), ids.end());  // so that a simulation repeats itself
+    const Error reason(errc::closed, config.server_name + " ends");
+    for (const std::uint64_t id : ids)
+        if (const auto found = sessions_.find(id); found != sessions_.end())
+            found->second->close(reason);
+}
+
+Server::Server(io::Io& io, Scope& scope, ServerConfig config, Authenticate authenticate,
+               rpc::Target& target) {
+    auto own = config.metrics ? nullptr : std::make_unique<metric::Registry>();
+    impl_ = std::make_shared<Impl>(io, scope, std::move(config), std::move(authenticate), target,
+                                   std::move(own));
+}
+Server::~Server() {
+    impl_->on_closed_ = nullptr;
+    impl_->close();
+}
+void Server::on_opened(std::function<void(Session&)> told) { impl_->on_opened_ = std::move(told); }
+void Server::on_closed(std::function<void(Session&, const Error&)> told) {
+    impl_->on_closed_ = std::move(told);
+}
+Result<> Server::listen() { return impl_->listen(); }
+io::Endpoint Server::local() const {
+    return impl_->listener_ ? impl_->listener_->local() : impl_->config.endpoint;
+}
+void Server::accept(std::unique_ptr<net::Channel> channel, io::Endpoint peer) {
+    impl_->accept(std::move(channel), std::move(peer));
+}
+Session* Server::find(std::uint64_t session) const {
+    const auto found = impl_->sessions_.find(session);
+    return found == impl_->sessions_.end() ? nullptr : found->second.get();
+}
+std::size_t Server::sessions() const { return impl_->sessions_.size(); }
+std::size_t Server::pending_handshakes() const { return impl_->pending_; }
+void Server::close() { impl_->close(); }
+
+}  // namespace gyre::session

@@ -1,0 +1,89 @@
+#pragma once
+#include <functional>
+#include <gyre/base/id.hpp>
+#include <gyre/io/io.hpp>
+#include <memory>
+#include <string>
+
+namespace gyre::metric {
+class Registry;
+}
+namespace gyre::net {
+class Channel;
+}
+namespace gyre::rpc {
+class Target;
+}
+
+namespace gyre::session {
+
+class Session;
+
+/// What faces clients. Both ends must use the same max_message_bytes.
+struct ServerConfig {
+    io::Endpoint endpoint;                      ///< Port 0: any free one, see Server::local().
+    std::string server_name = "gyre";           ///< Told to clients.
+    bool unsealed_beyond_loopback = false;      ///< What passes can be read and changed on the way.
+    std::size_t max_message_bytes = 64 * 1024;  ///< [8 KiB, 1 MiB], of a frame.
+    Duration handshake_limit = 5s;              ///< From accept to the answer.
+    std::size_t max_sessions = 10'000;          ///< Beyond: `overloaded`; so for the next two.
+    std::size_t max_pending_handshakes = 256;
+    double max_handshakes_per_ip_per_second = 100;  ///< 0: no limit. Saved up for 2 s.
+    double calls_per_second = 100;  ///< Of one session; 0: no limit. Saved up for 2 s. Excess calls
+                                    ///< end `overloaded`, excess notifies are dropped.
+    std::size_t max_calls_in_progress = 256;     ///< Of one session; above, it is not read.
+    Duration heartbeat = 2s;
+    Duration dead_after = 10s;                   ///< Nothing heard: the session ends `timed_out`.
+    std::size_t max_unsent_bytes = 256 * 1024;   ///< Above the half, sequenced pushes are left out;
+                                                 ///< above it for 1 s, the session ends.
+    std::uint32_t min_client_version = 0;        ///< Older ones end `update_required`.
+    std::string update_text = "a newer version of the game is needed";
+    metric::Registry* metrics = nullptr;         ///< gyre_session_*; outlives the server.
+};
+
+struct Credential {
+    std::string text;
+    std::uint32_t client_version = 0;
+    io::Endpoint peer;
+};
+/// Who the client is.
+struct Admission {
+    EntityId entity = 0;          ///< Its own, not 0.
+    std::uint64_t user_data = 0;  ///< Kept in Session::user_data.
+};
+/// Throws an Error to refuse: the client is told its code and text. Cancelled after
+/// handshake_limit. A plain function object, not itself a coroutine with captures.
+using Authenticate = std::function<Task<Admission>(Credential)>;
+
+/// Accepts clients, finds out who they are and passes their calls on. Use on its loop only.
+class Server {
+public:
+    /// Handshakes are tasks of `scope`. io, scope and target outlive the server.
+    Server(io::Io& io, Scope& scope, ServerConfig config, Authenticate authenticate,
+           rpc::Target& target);
+    ~Server();  ///< As close(), but on_closed is not called.
+
+    /// Both are called outside of tasks: the first before the client's first call is passed on,
+    /// the second as the last thing that happens with a session, with the reason.
+    void on_opened(std::function<void(Session&)> told);
+    void on_closed(std::function<void(Session&, const Error&)> told);
+
+    /// Errors: in_use (names the address), refused, bad_config (names the field).
+    Result<> listen();
+    io::Endpoint local() const;
+    /// A connection of another transport, from its first message on.
+    void accept(std::unique_ptr<net::Channel> channel, io::Endpoint peer);
+
+    Session* find(std::uint64_t session) const;  ///< Null: it ended.
+    std::size_t sessions() const;
+    std::size_t pending_handshakes() const;
+    /// Stops listening and ends every session `closed`. Idempotent.
+    void close();
+
+    class Impl;
+
+private:
+    std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace gyre::session

@@ -1,0 +1,57 @@
+#pragma once
+#include <gyre/rpc/remote.hpp>
+#include <gyre/session/detail/token_bucket.hpp>
+
+namespace gyre::session {
+
+namespace detail {
+struct Home;
+}
+
+enum class Delivery : std::uint8_t {
+    reliable,   ///< Arrives, and in order, or the session ends.
+    sequenced,  ///< Left out while the client reads too slowly: newer state follows anyway.
+};
+
+/// One client behind its connection. Its calls reach the server's Target, stamped with its entity
+/// and id; entity 0 on the wire means its own. Lives until on_closed of the server has returned.
+class Session final : rpc::Target {
+public:
+    std::uint64_t id() const { return id_; }
+    EntityId entity() const { return entity_; }
+    const io::Endpoint& peer() const { return peer_; }
+    std::uint32_t client_version() const { return client_version_; }
+    std::uint64_t user_data = 0;  ///< As the Admission gave it; the owner's from then on.
+
+    /// One way, to the client's handler of `method`. False when it was left out: sequenced and
+    /// slow, too large, or the session ends.
+    bool push(rpc::MethodName method, BytesView arguments, Delivery delivery = Delivery::reliable);
+    /// The same, typed: session.push<&Hud::show>(text).
+    template <auto M, class... A>
+    bool push(A&&... arguments) {
+        return push(rpc::method_name<M>, rpc::detail::encode_arguments<M>(typename signature<M>::Parameters{
+                                             std::forward<A>(arguments)...}));
+    }
+    /// Tells the client why and ends; on_closed hears the same.
+    void close(const Error& reason);
+    /// For calls to the client, and what is unsent.
+    rpc::Connection& connection() { return *connection_; }
+
+    /// Made by a Server only.
+    Session(detail::Home& home, std::uint64_t id, EntityId entity, io::Endpoint peer,
+            std::uint32_t client_version);
+
+private:
+    friend class Server;
+    void dispatch(const rpc::IncomingCall& call, rpc::Responder respond) override;
+
+    detail::Home& home_;
+    const std::uint64_t id_;
+    const EntityId entity_;
+    const io::Endpoint peer_;
+    const std::uint32_t client_version_;
+    detail::TokenBucket calls_;
+    std::shared_ptr<rpc::Connection> connection_;
+};
+
+}  // namespace gyre::session

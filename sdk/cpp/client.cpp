@@ -1,0 +1,199 @@
+#include <gyre/log/log.hpp>
+#include <gyre/session/handshake.hpp>
+#include <gyre_sdk/client.hpp>
+
+namespace gyre::sdk {
+namespace {
+
+struct Handler {
+    explicit Handler(void* o) : object(o) {}
+    void* object;
+    Mutex serial;
+};
+
+Task<> serve(std::shared_ptr<Handler> handler, const rpc::MethodEntry* method, Bytes arguments,
+             Form form, rpc::Responder respond) {
+    Bytes reply;
+    std::optional<Error> failure;
+    try {
+        std::optional<Semaphore::Permit> permit;
+        if (method->serial) permit.emplace(co_await handler->serial.lock());
+        co_await method->invoke(handler->object, arguments, form, reply);
+    } catch (...) {
+        failure = to_error(std::current_exception());
+    }
+    if (!failure) respond(std::move(reply));
+    else if (respond.wanted()) respond(*failure);
+    else if (!failure->is(errc::cancelled))
+        log::warn("sdk.handler_failed", {{"method", method->full_name}, {"error", failure->what()}});
+}
+
+}  // namespace
+
+namespace detail {
+
+class Link final : public rpc::Target, public std::enable_shared_from_this<Link> {
+public:
+    Link(io::Io& i, Scope& s, Duration limit)
+        : io(i), scope(s), call_limit(limit), begin(i.executor(), [this] { start(); }) {}
+    ~Link() override { close(Error(errc::closed, "the client was destroyed")); }
+
+    void open(std::unique_ptr<net::Channel> channel, std::vector<Bytes> behind, Duration dead_after) {
+        rpc::ConnectionConfig config;
+        config.heartbeat = welcome.heartbeat;
+        config.dead_after = std::max(dead_after, 2 * welcome.heartbeat);
+        config.max_names = session::max_names;
+        config.max_unsent_bytes = 256 * 1024;
+        early = std::move(behind);
+        // Nothing is told before the caller had a chance to set its handlers.
+        raw = channel.get();
+        raw->pause(true);
+        connection = rpc::Connection::open(io.executor(), std::move(channel), config, *this,
+                                           [this](const Error& why) { end(why); });
+        begin.in(Duration::zero());
+    }
+    void start() {
+        const auto keep = shared_from_this();
+        const auto link = connection;
+        if (!link || !link->open()) return;
+        raw->pause(false);
+        for (const Bytes& message : std::exchange(early, {}))
+            if (link->open()) link->on_message(message);
+    }
+    void end(const Error& why) {
+        if (reason) return;
+        reason = why;
+        begin.cancel();
+        connection = nullptr;
+        ended.set();
+        if (auto told = std::exchange(on_closed, nullptr)) told(*reason);
+    }
+    void close(const Error& why) {
+        if (connection) connection->close(why);
+        end(why);
+    }
+
+    void dispatch(const rpc::IncomingCall& call, rpc::Responder respond) override {
+        const auto found = methods.find(call.method.id);
+        if (found == methods.end()) {
+            respond(Error(errc::unknown_method, std::string(call.method.text)));
+            if (on_unhandled) on_unhandled(call.method.text, call.arguments);
+            return;
+        }
+        (void)go(scope, serve(found->second.handler, found->second.method,
+                              Bytes(call.arguments.begin(), call.arguments.end()), call.form,
+                              std::move(respond)));
+    }
+
+    struct Route {
+        std::shared_ptr<Handler> handler;
+        const rpc::MethodEntry* method;
+    };
+    io::Io& io;
+    Scope& scope;
+    const Duration call_limit;
+    session::Welcome welcome;
+    std::shared_ptr<rpc::Connection> connection;
+    net::Channel* raw = nullptr;  // the connection's, while it is open
+    std::vector<Bytes> early;
+    std::unordered_map<std::uint64_t, Route> methods;
+    std::function<void(std::string_view, BytesView)> on_unhandled;
+    std::function<void(const Error&)> on_closed;
+    std::optional<Error> reason;
+    Event ended;
+    Alarm begin;
+};
+
+Task<Bytes> call(std::shared_ptr<Link> link, EntityId entity, rpc::MethodName method,
+                 Bytes arguments, Duration limit) {
+    const auto connection = link->connection;
+    if (!connection) throw Error(errc::closed, link->reason ? link->reason->what() : "no session");
+    rpc::CallOptions options;
+    options.limit = limit > Duration::zero() ? limit : link->call_limit;
+    co_return co_await connection->call(entity, method, std::move(arguments), options);
+}
+bool notify(Link& link, EntityId entity, rpc::MethodName method, BytesView arguments) {
+    return link.connection && link.connection->notify(entity, method, arguments);
+}
+
+namespace {
+Task<Bytes> call_text(std::shared_ptr<Link> link, EntityId entity, std::string method,
+                      Bytes arguments) {
+    if (method.empty() || method.size() > 128)
+        throw Error(errc::bad_arguments, "method: expected 1 to 128 bytes, such as Avatar.find_match");
+    co_return co_await call(link, entity, {fnv1a(method), method}, std::move(arguments), {});
+}
+Task<> wait_closed(std::shared_ptr<Link> link) { co_await link->ended.wait(); }
+Task<> shake_hands(std::shared_ptr<Link> link, ConnectOptions options) {
+    auto channel = net::stream_channel(co_await link->io.connect(options.endpoint, options.connect_limit),
+                                       {options.max_message_bytes});
+    std::optional<net::Mailbox> mailbox(std::in_place, *channel);
+    session::Hello hello{options.client_version, std::move(options.credential), {}};
+    link->io.random(hello.nonce);
+    channel->send(session::write_hello(hello));
+    link->welcome = session::read_welcome(co_await mailbox->receive()).value();
+    auto early = mailbox->take_rest();
+    mailbox.reset();
+    link->open(std::move(channel), std::move(early), options.dead_after);
+}
+}  // namespace
+}  // namespace detail
+
+Task<Client> Client::connect(io::Io& io, Scope& scope, ConnectOptions options) {
+    if (options.credential.size() > session::max_hello_bytes - 128)
+        throw Error(errc::too_large, "credential of " + std::to_string(options.credential.size()) + " bytes");
+    Client client(std::make_shared<detail::Link>(io, scope, options.call_limit));
+    const Duration limit = options.connect_limit;
+    co_await with_timeout(limit, detail::shake_hands(client.link_, std::move(options)));
+    co_return client;
+}
+
+Client& Client::operator=(Client&& other) noexcept {
+    if (this != &other) {
+        close();
+        link_ = std::move(other.link_);
+    }
+    return *this;
+}
+Client::~Client() { close(); }
+
+EntityId Client::entity() const { return link_->welcome.entity; }
+std::uint64_t Client::session() const { return link_->welcome.session; }
+const std::string& Client::server_name() const { return link_->welcome.server_name; }
+bool Client::open() const { return link_ && link_->connection; }
+
+Task<Bytes> Client::send(rpc::MethodName method, Bytes arguments) const {
+    return detail::call(link_, 0, method, std::move(arguments), {});
+}
+void Client::post(rpc::MethodName method, BytesView arguments) const {
+    (void)detail::notify(*link_, 0, method, arguments);
+}
+Task<Bytes> Client::call_raw(std::string method, Bytes arguments, EntityId entity) const {
+    return detail::call_text(link_, entity, std::move(method), std::move(arguments));
+}
+bool Client::notify_raw(std::string_view method, BytesView arguments, EntityId entity) const {
+    GYRE_ASSERT(!method.empty() && method.size() <= 128, "a method's name is short");
+    return detail::notify(*link_, entity, {fnv1a(method), method}, arguments);
+}
+
+void Client::add_handler(void* object, std::span<const rpc::MethodEntry> methods) {
+    const auto handler = std::make_shared<Handler>(object);
+    for (const auto& method : methods) link_->methods.insert_or_assign(method.id, detail::Link::Route{handler, &method});
+}
+void Client::remove_handler(const void* object) {
+    std::erase_if(link_->methods, [object](const auto& one) { return one.second.handler->object == object; });
+}
+void Client::on_unhandled(std::function<void(std::string_view, BytesView)> told) {
+    link_->on_unhandled = std::move(told);
+}
+void Client::on_closed(std::function<void(const Error&)> told) {
+    if (link_->reason) told(*link_->reason);
+    else link_->on_closed = std::move(told);
+}
+Task<> Client::closed() const { return detail::wait_closed(link_); }
+const std::optional<Error>& Client::close_reason() const { return link_->reason; }
+void Client::close() {
+    if (link_) link_->close(Error(errc::closed, "the client closed the session"));
+}
+
+}  // namespace gyre::sdk
