@@ -107,6 +107,21 @@ TEST(EcsSystem, commands_never_applied_release_their_values) {
     EXPECT_EQ(shared.use_count(), 1);
 }
 
+TEST(EcsSystem, commands_after_one_whose_hook_threw_are_applied_next_time) {
+    World world;
+    int thrown = 0;
+    world.on_added<Position>([&](World&, Row, Position&) {
+        if (thrown++ == 0) throw std::runtime_error("no");
+    });
+    const Row first = world.commands().spawn(Position{1});
+    const Row second = world.commands().spawn(Position{2});
+    EXPECT_THROW(world.flush(), std::runtime_error);
+    world.flush();
+    EXPECT_EQ(world.get<const Position>(first).x, 1);
+    EXPECT_EQ(world.get<const Position>(second).x, 2);
+    EXPECT_EQ(world.size(), 2u);
+}
+
 TEST(EcsSystem, an_exception_leaves_the_world_usable) {
     World world;
     bool fail = true;
