@@ -1,0 +1,72 @@
+#pragma once
+#include <gyre/cluster/registry.hpp>
+#include <gyre/cluster/subscribers.hpp>
+#include <gyre/rpc/rpc.hpp>
+
+namespace gyre::cluster {
+
+/// Which node to use: the registry's view, less what this node has seen fail itself.
+/// One per registry, whose changes it takes. Use on its loop only.
+class Directory {
+public:
+    /// A suspicion ends after `suspicion`: use the lease time.
+    Directory(Executor& executor, Registry& registry, Duration suspicion = 5s);
+    ~Directory();
+    Directory(const Directory&) = delete;
+
+    const View& view() const { return registry_.view(); }
+    Registry& registry() { return registry_; }
+
+    std::vector<NodeInfo> of_role(std::string_view role) const;  ///< All, by name.
+    std::optional<NodeInfo> find(std::string_view name) const;
+    std::optional<NodeInfo> by_address(const io::Endpoint& address) const;
+
+    // The next two choose among nodes that do not drain. A suspected one only when there is no
+    // other: it may just have lost one link. nullopt: none.
+    /// Each pick counts as a load of 10 for a second, so that a burst spreads before nodes report.
+    std::optional<NodeInfo> pick_least_loaded(std::string_view role);
+    /// The same node for the same key on all nodes with the same view (highest random weight): a
+    /// node that comes or goes moves only its own share of keys. Cost: O(nodes of the role).
+    std::optional<NodeInfo> rendezvous(std::string_view role, std::uint64_t key) const;
+    const NodeInfo* choose(std::string_view role, std::uint64_t key) const;  ///< Valid until an await.
+
+    /// A link to it was lost: avoid the node until it registers anew or trust() is called.
+    void suspect(const io::Endpoint& address);
+    void trust(const io::Endpoint& address);  ///< A link works again.
+    bool suspected(const NodeInfo& node) const;
+
+    /// A new incarnation: first the old one leaves, then the new one joins.
+    Subscription on_joined(std::function<void(const NodeInfo&)> callback);
+    Subscription on_left(std::function<void(const NodeInfo&)> callback);
+
+private:
+    void changed(const NodeInfo* before, const NodeInfo* after);
+    struct Suspicion {
+        std::uint64_t incarnation;
+        TimePoint until;
+    };
+    Executor& executor_;
+    Registry& registry_;
+    const Duration suspicion_;
+    std::map<io::Endpoint, Suspicion> suspicions_;
+    std::map<std::string, std::uint64_t> picks_;
+    TimePoint picks_since_;
+    Subscribers<const NodeInfo&> joined_, left_;
+};
+
+/// Finds entities by rendezvous over the role that hosts their type. Soft: when nodes come and
+/// go, an entity may still live where it was; loading settles who owns it.
+class EntityResolver final : public rpc::Resolver {
+public:
+    using Roles = std::map<std::string, std::string, std::less<>>;  ///< Of each type.
+    EntityResolver(const Directory& directory, Roles roles);
+    void set_roles(Roles roles) { roles_ = std::move(roles); }
+    /// Error: unavailable, names the type and the role.
+    Task<io::Endpoint> locate(EntityId id, std::string_view type) override;
+
+private:
+    const Directory& directory_;
+    Roles roles_;
+};
+
+}  // namespace gyre::cluster

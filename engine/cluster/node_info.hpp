@@ -1,0 +1,43 @@
+#pragma once
+#include <gyre/codec/codec.hpp>
+#include <gyre/io/io.hpp>
+
+/// As text: "10.0.0.7:10001".
+template <>
+struct gyre::Codec<gyre::io::Endpoint> {
+    static void encode(Writer& writer, const io::Endpoint& value);
+    static bool decode(Reader& reader, io::Endpoint& value);
+};
+
+namespace gyre::cluster {
+
+/// What one node tells the others about itself.
+struct NodeInfo {
+    std::string name;              ///< "battle_1", unique in the cluster.
+    std::string role;              ///< "battle"
+    io::Endpoint address;          ///< Of the links between nodes.
+    io::Endpoint client_address;   ///< Port 0: takes no clients.
+    io::Endpoint http_address;     ///< Port 0: serves no HTTP.
+    std::uint64_t incarnation = 0; ///< Of this registration; another one after a lost lease.
+    std::uint64_t pid = 0;
+    std::uint64_t load = 0;        ///< Busy time of the loop in thousandths.
+    std::uint64_t entities = 0;
+    std::uint64_t sessions = 0;
+    std::int64_t started_ms = 0;   ///< Since 1970 UTC.
+    std::string build;
+    bool draining = false;         ///< Takes nothing new.
+
+    friend bool operator==(const NodeInfo&, const NodeInfo&) = default;
+    static consteval auto describe() {
+        return gyre::type<NodeInfo>(
+            "NodeInfo", gyre::field<&NodeInfo::name>(), gyre::field<&NodeInfo::role>(),
+            gyre::field<&NodeInfo::address>(), gyre::field<&NodeInfo::client_address>(),
+            gyre::field<&NodeInfo::http_address>(), gyre::field<&NodeInfo::incarnation>(),
+            gyre::field<&NodeInfo::pid>(), gyre::field<&NodeInfo::load>(),
+            gyre::field<&NodeInfo::entities>(), gyre::field<&NodeInfo::sessions>(),
+            gyre::field<&NodeInfo::started_ms>(), gyre::field<&NodeInfo::build>(),
+            gyre::field<&NodeInfo::draining>());
+    }
+};
+
+}  // namespace gyre::cluster
