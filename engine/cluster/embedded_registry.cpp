@@ -113,7 +113,6 @@ public:
         for (; history_.size() > history_limit; history_.pop_front())
             forgotten_ = history_.front().entry.revision;
     }
-    std::size_t entries() const { return entries_.size(); }
 
     Duration delay;
     std::set<std::string, std::less<>> cut_off;
@@ -244,7 +243,7 @@ void EmbeddedRegistryServer::keep_history(std::size_t events) {
     core_->trim();
 }
 void EmbeddedRegistryServer::forget_everything() { core_->forget_everything(); }
-std::size_t EmbeddedRegistryServer::entries() const { return core_->entries(); }
+std::vector<RegistryEntry> EmbeddedRegistryServer::entries() const { return core_->list().entries; }
 std::uint64_t EmbeddedRegistryServer::writes() const { return core_->writes; }
 
 EmbeddedRegistry::EmbeddedRegistry(io::Io& io, Scope& scope, EmbeddedRegistryServer& server,

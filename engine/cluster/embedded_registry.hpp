@@ -23,7 +23,7 @@ public:
     void cut(std::string_view client, bool cut);
     void keep_history(std::size_t events);  ///< 4096 unless told: watches from before list again.
     void forget_everything();               ///< Data and leases, as an etcd with an empty disk.
-    std::size_t entries() const;
+    std::vector<RegistryEntry> entries() const;
     std::uint64_t writes() const;
 
 private:
