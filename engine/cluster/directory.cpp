@@ -88,7 +88,8 @@ void Directory::changed(const NodeInfo* before, const NodeInfo* after) {
         log::info("cluster.node_left", {{"name", gone.name}, {"incarnation", gone.incarnation}});
         left_.tell(gone);
         if (!next) return;
-        log::info("cluster.node_joined", {{"name", next->name}, {"incarnation", next->incarnation}});
+        log::info("cluster.node_joined",
+                  {{"name", next->name}, {"incarnation", next->incarnation}});
         joined_.tell(*next);
         return;
     }

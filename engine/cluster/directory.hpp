@@ -28,7 +28,8 @@ public:
     /// The same node for the same key on all nodes with the same view (highest random weight): a
     /// node that comes or goes moves only its own share of keys. Cost: O(nodes of the role).
     std::optional<NodeInfo> rendezvous(std::string_view role, std::uint64_t key) const;
-    const NodeInfo* choose(std::string_view role, std::uint64_t key) const;  ///< Valid until an await.
+    const NodeInfo* choose(std::string_view role,
+                           std::uint64_t key) const;  ///< Valid until an await.
 
     /// A link to it was lost: avoid the node until it registers anew or trust() is called.
     void suspect(const io::Endpoint& address);

@@ -37,7 +37,8 @@ protected:
     }
     void change(Peer& peer) {
         peer.registry.update(peer.info);
-        EXPECT_TRUE(world.run_until([&] { return *directory.find(peer.info.name) == peer.info; }, 3s));
+        EXPECT_TRUE(
+            world.run_until([&] { return *directory.find(peer.info.name) == peer.info; }, 3s));
     }
     std::map<std::string, std::string> placed(std::uint64_t keys = 2000) {
         std::map<std::string, std::string> at;
@@ -66,8 +67,10 @@ TEST_F(DirectoryTest, a_node_that_goes_moves_only_its_own_keys) {
     remove("lobby_2");
     const auto after = placed();
     for (const auto& [key, name] : before) {
-        if (name == "lobby_2") EXPECT_NE(after.at(key), "lobby_2");
-        else EXPECT_EQ(after.at(key), name);
+        if (name == "lobby_2")
+            EXPECT_NE(after.at(key), "lobby_2");
+        else
+            EXPECT_EQ(after.at(key), name);
     }
     add("lobby_2");
     EXPECT_EQ(placed(), before);
@@ -107,9 +110,15 @@ TEST_F(DirectoryTest, suspected_nodes_are_avoided_until_the_suspicion_ends) {
     EXPECT_FALSE(world.run_until([&] { return !uses_first(); }, 3s));
 
     directory.suspect(first);
-    server.forget_everything();  // Both come back as new incarnations: nothing is held against them.
+    server
+        .forget_everything();  // Both come back as new incarnations: nothing is held against them.
     const auto before = directory.find("lobby_0")->incarnation;
-    ASSERT_TRUE(world.run_until([&] { auto n = directory.find("lobby_0"); return n && n->incarnation != before; }, 4s));
+    ASSERT_TRUE(world.run_until(
+        [&] {
+            auto n = directory.find("lobby_0");
+            return n && n->incarnation != before;
+        },
+        4s));
     EXPECT_FALSE(directory.suspected(*directory.find("lobby_0")));
     directory.suspect({"10.9.9.9", 1});  // Nobody's address.
 }
@@ -132,7 +141,8 @@ TEST_F(DirectoryTest, the_least_loaded_node_is_picked_and_a_burst_spreads) {
 TEST_F(DirectoryTest, a_subscription_ends_with_its_object_even_while_it_is_told) {
     std::vector<std::string> told;
     std::optional<Subscription> once;
-    const Subscription always = directory.on_joined([&](const NodeInfo& n) { told.push_back("a:" + n.name); });
+    const Subscription always =
+        directory.on_joined([&](const NodeInfo& n) { told.push_back("a:" + n.name); });
     once = directory.on_joined([&](const NodeInfo& n) {
         told.push_back("b:" + n.name);
         once.reset();
@@ -157,7 +167,8 @@ TEST_F(DirectoryTest, entities_are_where_their_key_falls) {
     EXPECT_NE(error_of("Match").find("type=Match"), std::string::npos);
     add("lobby_0"), add("lobby_1");
     for (EntityId id = 1; id < 20; ++id)
-        EXPECT_EQ(world.run(machine, resolver.locate(id, "Avatar")), directory.rendezvous("lobby", id)->address);
+        EXPECT_EQ(world.run(machine, resolver.locate(id, "Avatar")),
+                  directory.rendezvous("lobby", id)->address);
 }
 
 TEST(NodeInfo, is_json_that_people_can_read) {

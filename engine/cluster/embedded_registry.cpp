@@ -29,8 +29,10 @@ public:
     void request(const std::shared_ptr<Port>& from, std::function<void()> action) {
         if (cut_off.contains(from->name)) return;
         courier_.at(from->courier.now() + delay, [this, action = std::move(action)] {
-            if (paused_) held_.push_back(action);
-            else action();
+            if (paused_)
+                held_.push_back(action);
+            else
+                action();
         });
     }
     /// To a client, on the server's loop.
@@ -40,8 +42,10 @@ public:
             port->courier.at(courier_.now() + delay, std::move(action));
     }
     void pause(bool paused) {
-        if (paused) paused_ = true;
-        else courier_.at(TimePoint::min(), [this] { resume(); });
+        if (paused)
+            paused_ = true;
+        else
+            courier_.at(TimePoint::min(), [this] { resume(); });
     }
 
     // -- what etcd does -------------------------------------------------------------------------
@@ -90,15 +94,13 @@ public:
     }
     void watch(const std::weak_ptr<Port>& port, const std::shared_ptr<WatchStream>& stream,
                std::uint64_t revision) {
-        if (revision <= forgotten_) {
-            reply(port, [stream, revision] {
-                stream->failure.emplace(errc::conflict,
-                                        "history from revision=" + std::to_string(revision));
-                stream->failed.set();
-            });
-            return;
-        }
         watchers_.push_back({port, stream});
+        if (revision <= forgotten_) {
+            end(watchers_.back(),
+                Error(errc::conflict, "the history from revision=" + std::to_string(revision) +
+                                          " on is forgotten"));
+            return watchers_.pop_back();
+        }
         for (const RegistryEvent& event : history_)
             if (event.entry.revision >= revision) tell(watchers_.back(), event);
     }
@@ -106,7 +108,8 @@ public:
         entries_.clear();
         leases_.clear();
         history_.clear();
-        watchers_.clear();
+        for (const Watcher& watcher : std::exchange(watchers_, {}))
+            end(watcher, Error(errc::disconnected, "the registry was restarted"));
         revision_ = forgotten_ = 0;
     }
     void trim() {
@@ -145,8 +148,10 @@ private:
         courier_.at(when, [this, id] {
             const auto lease = leases_.find(id);
             if (lease == leases_.end() || paused_) return;
-            if (courier_.now() >= lease->second.expires) revoke(id);
-            else check_at(id, lease->second.expires);
+            if (courier_.now() >= lease->second.expires)
+                revoke(id);
+            else
+                check_at(id, lease->second.expires);
         });
     }
     void tell(const RegistryEvent& event) {
@@ -158,6 +163,15 @@ private:
     void tell(const Watcher& watcher, const RegistryEvent& event) {
         reply(watcher.port, [stream = watcher.stream, event] {
             if (const auto open = stream.lock()) open->handler(event);
+        });
+    }
+
+    void end(const Watcher& watcher, const Error& reason) {
+        reply(watcher.port, [stream = watcher.stream, reason] {
+            const auto open = stream.lock();
+            if (!open) return;
+            open->failure = reason;
+            open->failed.set();
         });
     }
 
@@ -235,8 +249,10 @@ EmbeddedRegistryServer::~EmbeddedRegistryServer() = default;
 void EmbeddedRegistryServer::set_delay(Duration delay) { core_->delay = delay; }
 void EmbeddedRegistryServer::pause(bool paused) { core_->pause(paused); }
 void EmbeddedRegistryServer::cut(std::string_view client, bool cut) {
-    if (cut) core_->cut_off.emplace(client);
-    else core_->cut_off.erase(std::string(client));
+    if (cut)
+        core_->cut_off.emplace(client);
+    else
+        core_->cut_off.erase(std::string(client));
 }
 void EmbeddedRegistryServer::keep_history(std::size_t events) {
     core_->history_limit = events;
@@ -248,9 +264,9 @@ std::uint64_t EmbeddedRegistryServer::writes() const { return core_->writes; }
 
 EmbeddedRegistry::EmbeddedRegistry(io::Io& io, Scope& scope, EmbeddedRegistryServer& server,
                                    std::string client, RegistryConfig config)
-    : Registry(io, scope,
-               std::make_unique<detail::EmbeddedBackend>(server.core_, io.executor(),
-                                                         std::move(client)),
-               config) {}
+    : Registry(
+          io, scope,
+          std::make_unique<detail::EmbeddedBackend>(server.core_, io.executor(), std::move(client)),
+          config) {}
 
 }  // namespace gyre::cluster

@@ -13,19 +13,19 @@ namespace gyre::cluster {
 
 /// What one node tells the others about itself.
 struct NodeInfo {
-    std::string name;              ///< "battle_1", unique in the cluster.
-    std::string role;              ///< "battle"
-    io::Endpoint address;          ///< Of the links between nodes.
-    io::Endpoint client_address;   ///< Port 0: takes no clients.
-    io::Endpoint http_address;     ///< Port 0: serves no HTTP.
-    std::uint64_t incarnation = 0; ///< Of this registration; another one after a lost lease.
+    std::string name;               ///< "battle_1", unique in the cluster.
+    std::string role;               ///< "battle"
+    io::Endpoint address;           ///< Of the links between nodes.
+    io::Endpoint client_address;    ///< Port 0: takes no clients.
+    io::Endpoint http_address;      ///< Port 0: serves no HTTP.
+    std::uint64_t incarnation = 0;  ///< Of this registration; another one after a lost lease.
     std::uint64_t pid = 0;
-    std::uint64_t load = 0;        ///< Busy time of the loop in thousandths.
+    std::uint64_t load = 0;  ///< Busy time of the loop in thousandths.
     std::uint64_t entities = 0;
     std::uint64_t sessions = 0;
-    std::int64_t started_ms = 0;   ///< Since 1970 UTC.
+    std::int64_t started_ms = 0;  ///< Since 1970 UTC.
     std::string build;
-    bool draining = false;         ///< Takes nothing new.
+    bool draining = false;  ///< Takes nothing new.
 
     friend bool operator==(const NodeInfo&, const NodeInfo&) = default;
     static consteval auto describe() {

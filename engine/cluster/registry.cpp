@@ -52,10 +52,9 @@ public:
                                std::uint64_t incarnation) {
         const auto found = co_await as_result(self->ask(self->backend_->get(name)));
         if (!found.ok())
-            throw Error(errc::unavailable, "is node=" + name + " incarnation=" +
-                                               std::to_string(incarnation) +
-                                               " alive: the registry does not answer: " +
-                                               found.error().what());
+            throw Error(errc::unavailable,
+                        "is node=" + name + " incarnation=" + std::to_string(incarnation) +
+                            " alive: the registry does not answer: " + found.error().what());
         if (!*found) co_return false;
         const auto node = decode_entry(**found);
         co_return node.ok() && node->incarnation == incarnation;
@@ -100,7 +99,8 @@ private:
         const Duration longest =
             std::min(config_.retry_max, config_.retry_min * (1 << std::min(failures_, 8u)));
         ++failures_;
-        return longest / 2 + Duration(io_.random_u64() % static_cast<std::uint64_t>(longest.count() / 2 + 1));
+        return longest / 2 +
+               Duration(io_.random_u64() % static_cast<std::uint64_t>(longest.count() / 2 + 1));
     }
 
     // -- this node ------------------------------------------------------------------------------
@@ -134,8 +134,8 @@ private:
         if (held) {
             const auto holder = decode_entry(*held);
             const bool own = holder.ok() && holder->incarnation == node_.incarnation;
-            const bool dead = first && holder.ok() && node_.address.port != 0 &&
-                              holder->address == node_.address;
+            const bool dead =
+                first && holder.ok() && node_.address.port != 0 && holder->address == node_.address;
             if (!own && !dead) co_return holder.ok() ? *holder : NodeInfo{.name = node_.name};
             expected = held->revision;
         }
@@ -228,8 +228,10 @@ private:
         const auto found = co_await as_result(ask(backend_->get(node_.name)));
         if (!found.ok() || !registered_) co_return;
         const auto node = *found ? decode_entry(**found) : Result<NodeInfo>(Error(errc::not_found));
-        if (node.ok() && node->incarnation == node_.incarnation) revision_ = (*found)->revision;
-        else displace();
+        if (node.ok() && node->incarnation == node_.incarnation)
+            revision_ = (*found)->revision;
+        else
+            displace();
     }
     void displace() {
         displaced_ = true;
@@ -259,8 +261,10 @@ private:
                 }
                 if (!self->owner_) co_return;
                 // Cancelled by tend(), the history is forgotten: list again at once.
-                if (reason.is(errc::cancelled) || reason.is(errc::conflict)) co_await yield();
-                else co_await sleep(self->lost_touch(reason));
+                if (reason.is(errc::cancelled) || reason.is(errc::conflict))
+                    co_await yield();
+                else
+                    co_await sleep(self->lost_touch(reason));
             } else {
                 rethrow_cancelled(listing.error());
                 co_await sleep(self->lost_touch(listing.error()));

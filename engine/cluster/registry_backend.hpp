@@ -27,9 +27,9 @@ struct RegistryEvent {
 class RegistryBackend {
 public:
     virtual ~RegistryBackend() = default;
-    virtual Task<std::uint64_t> grant(Duration ttl) = 0;      ///< A new lease.
-    virtual Task<bool> keep_alive(std::uint64_t lease) = 0;   ///< False: it has expired.
-    virtual Task<> revoke(std::uint64_t lease) = 0;           ///< Deletes its entries, too.
+    virtual Task<std::uint64_t> grant(Duration ttl) = 0;     ///< A new lease.
+    virtual Task<bool> keep_alive(std::uint64_t lease) = 0;  ///< False: it has expired.
+    virtual Task<> revoke(std::uint64_t lease) = 0;          ///< Deletes its entries, too.
     /// Writes when the entry still has `expected_revision` (0: does not exist). Its revision now;
     /// 0: refused, the entry is another. Error: not_found, the lease has expired.
     virtual Task<std::uint64_t> put_if(RegistryEntry entry, std::uint64_t lease,

@@ -19,7 +19,8 @@ public:
 private:
     struct Wake : Timer {
         Wake(Executor& executor, Courier& c)
-            : Timer(executor, [](Timer& t) { static_cast<Wake&>(t).courier.deliver(); }), courier(c) {}
+            : Timer(executor, [](Timer& t) { static_cast<Wake&>(t).courier.deliver(); }),
+              courier(c) {}
         Courier& courier;
     };
     void deliver() {
