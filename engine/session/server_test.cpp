@@ -1,3 +1,4 @@
+#include <fstream>
 #include <gtest/gtest.h>
 #include <gyre/codec/codec.hpp>
 #include <gyre/net/channel.hpp>
@@ -6,6 +7,7 @@
 #include <gyre/session/server.hpp>
 #include <gyre/session/session.hpp>
 #include <gyre/sim/world.hpp>
+#include <map>
 
 namespace gyre::session {
 namespace {
@@ -349,6 +351,39 @@ TEST_F(SessionServer, listens_where_it_is_safe_only) {
     const auto result = server->listen();
     ASSERT_FALSE(result);
     EXPECT_TRUE(result.error().is(errc::bad_config)) << result.error().what();
+}
+
+TEST_F(SessionServer, answers_the_golden_conversation) {
+    std::ifstream file("protocol/golden/session.hex");
+    std::map<std::string, Bytes> golden;
+    for (std::string direction, name, hex; file >> direction;) {
+        if (direction == "#") {
+            std::getline(file, hex);
+            continue;
+        }
+        file >> name >> hex;
+        for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
+            golden[name].push_back(static_cast<std::uint8_t>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+    }
+    config.min_client_version = 7;
+    server.emplace(gate, gate.scope(), config,
+                   [](Credential) -> Task<Admission> { co_return Admission{avatar}; }, target);
+    server->on_opened([](Session& s) {
+        const auto hello = encode(std::make_tuple(std::string("hello")));
+        s.push({hash_method("Hud", "show"), "Hud.show"}, hello);
+    });
+    server->listen().value();
+    auto client = dial();
+    for (const auto* name : {"hello", "call_by_name", "call_by_number", "notify", "ping"})
+        client->channel->send(golden.at(name));
+    ASSERT_TRUE(until([&] { return client->count(6) == 1; }, 1s));
+    ASSERT_EQ(client->got.size(), 5);  // welcome, push, two results, pong
+    EXPECT_EQ(client->got[1], golden.at("push"));
+    EXPECT_EQ(client->got[2], (Bytes{2, 1, 0x91, 5}));  // Echo answers with the arguments
+    EXPECT_EQ(client->got[4], golden.at("pong"));
+    ASSERT_EQ(target.seen.size(), 3);
+    EXPECT_EQ(target.seen[1].method, "Avatar.add");
+    EXPECT_EQ(target.seen[2].method, "Avatar.shout");
 }
 
 TEST_F(SessionServer, survives_frames_with_flipped_bytes) {

@@ -148,6 +148,55 @@ TEST(Client, plays_in_the_simulator) {
     world.run(machine, play(&machine, &machine.scope(), &gate));
 }
 
+Task<std::string> reason_of(io::Io* io, Scope* scope, ConnectOptions o);
+
+Task<> mind_handlers(io::Io* io, Scope* scope, Gate* gate) {
+    Client client = co_await Client::connect(*io, *scope, options(gate->server.local()));
+    std::vector<std::string> unhandled;
+    client.on_unhandled([&unhandled](std::string_view method, BytesView) { unhandled.emplace_back(method); });
+    Hud hud;
+    client.handle(hud);
+    auto& session = *gate->server.find(client.session());
+    co_await client.call<&Avatar::add>(1);
+    EXPECT_EQ(hud.lines.size(), 1);
+    client.remove_handler(&hud);
+    session.push<&Hud::show>("nobody listens");
+    co_await client.call<&Avatar::add>(1);
+    EXPECT_EQ(hud.lines.size(), 1);
+    EXPECT_EQ(unhandled, std::vector<std::string>{"Hud.show"});
+    const auto refused = co_await as_result(session.connection().call(
+        0, rpc::method_name<&Hud::ask>, encode(std::make_tuple(std::string("?"))), {}));
+    EXPECT_EQ(refused.error().code(), errc::unknown_method);
+
+    auto pending = go(as_result(client.call<&Avatar::add>(1)));
+    client.close();
+    EXPECT_EQ((co_await pending).error().code(), errc::disconnected);
+    EXPECT_FALSE(client.notify_raw("Avatar.shout", encode(std::make_tuple(std::string("late")))));
+}
+
+TEST(Client, minds_its_handlers) {
+    sim::World world({.seed = sim::test_seed()});
+    auto& machine = world.machine("gate", "10.0.0.1");
+    Gate gate(machine, machine.scope(), at({"10.0.0.1", 4000}));
+    world.run(machine, mind_handlers(&machine, &machine.scope(), &gate));
+}
+
+TEST(Client, gives_up_on_a_server_that_says_nothing_or_nonsense) {
+    for (const bool nonsense : {false, true}) {
+        sim::World world({.seed = sim::test_seed()});
+        auto& machine = world.machine("gate", "10.0.0.1");
+        std::vector<std::unique_ptr<io::Stream>> streams;
+        const auto listener = machine.listen({"10.0.0.1", 4000}, [&](std::unique_ptr<io::Stream> stream) {
+            if (nonsense) stream->write(as_bytes(std::string_view("\x05\0\0\0hello", 9)));
+            streams.push_back(std::move(stream));
+        });
+        ASSERT_TRUE(listener);
+        const auto code = world.run(machine, reason_of(&machine, &machine.scope(), options({"10.0.0.1", 4000})));
+        EXPECT_EQ(code, nonsense ? errc::bad_data : errc::timed_out);
+        streams.clear();
+    }
+}
+
 Task<std::string> reason_of(io::Io* io, Scope* scope, ConnectOptions o) {
     const auto client = co_await as_result(Client::connect(*io, *scope, std::move(o)));
     co_return client ? "connected" : client.error().code();
