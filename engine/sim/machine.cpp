@@ -6,8 +6,6 @@
 
 namespace gyre::sim {
 namespace {
-constexpr WallTime wall_start{std::chrono::seconds(1'735'689'600)};  // 2025-01-01
-
 bool is_address(const std::string& host) {
     return host == "localhost" ||
            (std::count(host.begin(), host.end(), '.') == 3 &&
@@ -32,7 +30,7 @@ std::uint64_t Machine::disk_used_bytes() const { return host_.disk.used_bytes();
 
 Executor& Machine::executor() { return host_.executor; }
 WallTime Machine::wall_now() {
-    return wall_start + (host_.executor.now() - host_.core.start) + host_.wall_skew;
+    return detail::wall_start + (host_.executor.now() - host_.core.start) + host_.wall_skew;
 }
 void Machine::random(std::span<std::uint8_t> out) { host_.entropy.fill(out); }
 std::string Machine::sqlite_vfs() { return host_.disk.vfs_name(); }

@@ -84,6 +84,7 @@ void World::cut(Machine& a, Machine& b) {
     }
 }
 
+std::size_t World::connections() const { return core_->connections.size(); }
 std::uint64_t World::trace_hash() const { return mix(core_->trace_hash); }
 std::uint64_t World::trace_events() const { return core_->trace_events; }
 void World::on_trace(std::function<void(const TraceEvent&)> observer) {

@@ -59,7 +59,7 @@ Task<> keep(Task<T> task, std::shared_ptr<Outcome<T>> outcome) {
 }  // namespace detail
 
 /// Machines, a network and a clock in one thread. The same seed and the same calls give the same
-/// run on every build. Outlives all streams, listeners, lanes, timers and databases made in it.
+/// run on every build. Log lines carry its time. Outlives all streams, listeners, lanes, timers and databases made in it.
 class World {
 public:
     explicit World(WorldConfig config = {});
@@ -100,6 +100,8 @@ public:
     void heal();  ///< All of it.
     /// Resets every stream between them, each direction at a random byte of what is under way.
     void cut(Machine& a, Machine& b);
+
+    std::size_t connections() const;  ///< With a stream left at either end.
 
     /// Over (virtual time, machine, event, bytes) of all that happened. Equal for equal runs.
     std::uint64_t trace_hash() const;

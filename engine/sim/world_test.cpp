@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <gyre/log/capture.hpp>
 #include <gyre/sim/world.hpp>
 #include <gyre/task/sync.hpp>
 
@@ -83,6 +84,16 @@ TEST(SimWorld, a_year_passes_in_no_time) {
     EXPECT_EQ(machine.wall_now() - before, 8760h);
     machine.skew_wall_clock(-1h);
     EXPECT_EQ(machine.wall_now() - before, 8759h);
+}
+
+TEST(SimWorld, log_lines_carry_virtual_time) {
+    log::Capture lines;
+    World world;
+    world.run_for(26h);
+    log::info("test.line");
+    ASSERT_EQ(lines.lines().size(), 1u);
+    EXPECT_NE(lines.lines()[0].json.find("2025-01-02T02:00:00"), std::string::npos)
+        << lines.lines()[0].json;
 }
 
 Task<> failing() {

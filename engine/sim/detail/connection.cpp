@@ -21,7 +21,7 @@ public:
     }
     void start(io::StreamHandler& handler) override {
         GYRE_ASSERT(end_.handler == nullptr, "a stream is started once");
-        if (end_.closing) return;
+        GYRE_ASSERT(!end_.closing, "start() comes before close()");
         end_.handler = &handler;
         end_.notify();
     }
@@ -257,6 +257,7 @@ void End::service() {
     }
     if (handler && ended && (was_reset || other.out.arrived() == 0)) {
         core.trace(host, "close", as_bytes(was_reset ? "reset" : "end"));
+        out.discard_unsent();
         std::exchange(handler, nullptr)
             ->on_closed(Error(errc::disconnected, other.local.to_string() +
                                                       (was_reset ? " reset the connection"

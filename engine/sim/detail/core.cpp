@@ -3,10 +3,15 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <gyre/log/backend.hpp>
 #include <gyre/sim/detail/connection.hpp>
 
 namespace gyre::sim::detail {
 namespace {
+// The world whose time log lines of this thread carry: the log's clock is a plain function.
+constinit thread_local Core* logged = nullptr;
+WallTime log_now() { return logged ? wall_start + (logged->now - logged->start) : wall_start; }
+
 constexpr TimePoint world_start{1h};
 constexpr Duration loopback_latency = 20us;
 }  // namespace
@@ -14,6 +19,8 @@ constexpr Duration loopback_latency = 20us;
 Core::Core(WorldConfig c)
     : config(c), now(world_start), start(world_start), random(mix(c.seed ^ 0x67797265u)) {
     wire.turn(now);
+    logged = this;
+    log::set_clock(&log_now);
 }
 
 Core::~Core() {
@@ -38,6 +45,10 @@ Core::~Core() {
                     "a world outlives its streams");
     actions.clear();
     connections.clear();
+    if (logged == this) {
+        logged = nullptr;
+        log::set_clock(nullptr);
+    }
 }
 
 Host& Core::host(std::string_view name, std::string_view address) {

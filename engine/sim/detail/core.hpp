@@ -9,6 +9,8 @@ namespace gyre::sim::detail {
 struct Connection;
 struct Host;
 
+inline constexpr WallTime wall_start{std::chrono::seconds(1'735'689'600)};  // 2025-01-01
+
 /// The clock, the wires and the trace. What travels is a timer of `wire`.
 class Core {
 public:
