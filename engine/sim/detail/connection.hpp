@@ -12,7 +12,9 @@ public:
     enum class Kind : std::uint8_t { data, accept, end, reset };
     Pipe(Core& core, End& from, End& to, const Random& random);
 
-    void append(BytesView bytes) { gyre::append(bytes_, bytes); }
+    void append(BytesView bytes) {
+        if (!cut_) gyre::append(bytes_, bytes);
+    }
     void send();  ///< Puts on the wire what the window admits.
     void push(Kind kind, std::size_t bytes = 0);
     BytesView take(std::size_t limit);  ///< Next arrived bytes, copied to the core's scratch.
@@ -50,6 +52,7 @@ private:
     TimePoint last_{}, busy_until_{};
     bool held_ = false;     // waits for a way
     bool blocked_ = false;  // waits for the window
+    bool cut_ = false;      // what is written from now on is lost
     Opening opening_;
 };
 

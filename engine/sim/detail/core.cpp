@@ -88,6 +88,11 @@ bool Core::step(TimePoint end) {
     if (wire.next_deadline() <= now) wire.turn(now);
     for (std::size_t i = 0; i < hosts.size(); ++i)
         if (hosts[i]->wake_at() <= now) hosts[i]->turn(now);
+    bury();
+    return true;
+}
+
+void Core::bury() {
     for (const std::uint64_t serial : std::exchange(abandoned_, {})) {
         const auto found = connections.find(serial);
         if (found != connections.end() && !found->second->client.in_use() &&
@@ -95,10 +100,10 @@ bool Core::step(TimePoint end) {
             connections.erase(found);
     }
     while (!actions.empty() && !actions.front()->pending()) actions.pop_front();
-    return true;
 }
 
 void Core::synchronize() {
+    bury();
     wire.advance(now);
     for (auto& host : hosts)
         if (host->runs()) host->executor.advance(now);

@@ -46,7 +46,8 @@ public:
     Bytes scratch;
 
 private:
-    void synchronize();
+    void synchronize();  ///< All clocks show `now`.
+    void bury();
     void absorb(std::uint64_t word);
     std::vector<std::uint64_t> abandoned_;
 };
