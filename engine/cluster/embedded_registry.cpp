@@ -7,17 +7,22 @@
 namespace gyre::cluster {
 namespace detail {
 
+struct WatchStream {
+    std::function<void(const RegistryEvent&)> handler;
+    std::optional<Error> failure;
+    Event failed;
+    void fail(const Error& reason) {
+        failure = reason;
+        failed.set();
+    }
+};
+
 /// Where a client hears from the server.
 struct Port {
     Port(Executor& executor, std::string n) : courier(executor), name(std::move(n)) {}
     Courier courier;
     const std::string name;
-};
-
-struct WatchStream {
-    std::function<void(const RegistryEvent&)> handler;
-    std::optional<Error> failure;
-    Event failed;
+    std::weak_ptr<WatchStream> stream;
 };
 
 class EmbeddedCore : public std::enable_shared_from_this<EmbeddedCore> {
@@ -27,7 +32,7 @@ public:
     // -- messages -------------------------------------------------------------------------------
     /// From a client, on its loop.
     void request(const std::shared_ptr<Port>& from, std::function<void()> action) {
-        if (cut_off.contains(from->name)) return;
+        if (cut_off_.contains(from->name)) return;
         courier_.at(from->courier.now() + delay, [this, action = std::move(action)] {
             if (paused_)
                 held_.push_back(action);
@@ -38,7 +43,7 @@ public:
     /// To a client, on the server's loop.
     void reply(const std::weak_ptr<Port>& to, std::function<void()> action) {
         const auto port = to.lock();
-        if (port && !cut_off.contains(port->name))
+        if (port && !cut_off_.contains(port->name))
             port->courier.at(courier_.now() + delay, std::move(action));
     }
     void pause(bool paused) {
@@ -47,6 +52,23 @@ public:
         else
             courier_.at(TimePoint::min(), [this] { resume(); });
     }
+
+    /// What was lost meanwhile breaks the client's stream, as it would break a connection.
+    void cut(std::string_view client, bool cut) {
+        if (cut) {
+            cut_off_.emplace(client);
+            return;
+        }
+        cut_off_.erase(std::string(client));
+        std::erase_if(ports_, [](const auto& port) { return port.expired(); });
+        for (const auto& weak : ports_)
+            if (const auto port = weak.lock(); port->name == client)
+                port->courier.at(TimePoint::min(), [weak] {
+                    const auto open = weak.lock()->stream.lock();
+                    if (open) open->fail(Error(errc::disconnected, "the link was cut"));
+                });
+    }
+    void add(const std::shared_ptr<Port>& port) { ports_.push_back(port); }
 
     // -- what etcd does -------------------------------------------------------------------------
     std::uint64_t grant(Duration ttl) {
@@ -118,7 +140,6 @@ public:
     }
 
     Duration delay;
-    std::set<std::string, std::less<>> cut_off;
     std::size_t history_limit = 4096;
     std::uint64_t writes = 0;
 
@@ -168,14 +189,13 @@ private:
 
     void end(const Watcher& watcher, const Error& reason) {
         reply(watcher.port, [stream = watcher.stream, reason] {
-            const auto open = stream.lock();
-            if (!open) return;
-            open->failure = reason;
-            open->failed.set();
+            if (const auto open = stream.lock()) open->fail(reason);
         });
     }
 
     Courier courier_;
+    std::set<std::string, std::less<>> cut_off_;
+    std::vector<std::weak_ptr<Port>> ports_;
     bool paused_ = false;
     std::vector<std::function<void()>> held_;
     std::map<std::uint64_t, Lease> leases_;
@@ -189,7 +209,9 @@ namespace {
 class EmbeddedBackend final : public RegistryBackend {
 public:
     EmbeddedBackend(std::shared_ptr<EmbeddedCore> core, Executor& executor, std::string client)
-        : core_(std::move(core)), port_(std::make_shared<Port>(executor, std::move(client))) {}
+        : core_(std::move(core)), port_(std::make_shared<Port>(executor, std::move(client))) {
+        core_->add(port_);
+    }
 
     Task<std::uint64_t> grant(Duration ttl) override {
         return ask<std::uint64_t>([ttl](EmbeddedCore& core) { return core.grant(ttl); });
@@ -220,6 +242,7 @@ public:
                  std::function<void(const RegistryEvent&)> handler) override {
         auto stream = std::make_shared<WatchStream>();
         stream->handler = std::move(handler);
+        port_->stream = stream;
         core_->request(port_, [core = core_.get(), port = std::weak_ptr(port_), stream, revision] {
             core->watch(port, stream, revision);
         });
@@ -248,12 +271,7 @@ EmbeddedRegistryServer::EmbeddedRegistryServer(Executor& executor, Duration dela
 EmbeddedRegistryServer::~EmbeddedRegistryServer() = default;
 void EmbeddedRegistryServer::set_delay(Duration delay) { core_->delay = delay; }
 void EmbeddedRegistryServer::pause(bool paused) { core_->pause(paused); }
-void EmbeddedRegistryServer::cut(std::string_view client, bool cut) {
-    if (cut)
-        core_->cut_off.emplace(client);
-    else
-        core_->cut_off.erase(std::string(client));
-}
+void EmbeddedRegistryServer::cut(std::string_view client, bool cut) { core_->cut(client, cut); }
 void EmbeddedRegistryServer::keep_history(std::size_t events) {
     core_->history_limit = events;
     core_->trim();

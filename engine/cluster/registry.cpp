@@ -106,28 +106,35 @@ private:
     // -- this node ------------------------------------------------------------------------------
 
     Task<> enroll(bool first) {
-        const TimePoint begun = now();
-        bool told = false;
+        std::optional<TimePoint> held_since;
         for (;;) {
             Duration wait = config_.lease_ttl / 10;
             const auto holder = co_await as_result(try_enroll(first));
-            if (!holder.ok()) {
-                rethrow_cancelled(holder.error());
-                wait = lost_touch(holder.error());
-            } else {
+            if (holder.ok() && !*holder) {
                 touched();
-                if (!*holder) co_return;
+                co_return;
+            }
+            if (holder.ok()) {
+                touched();
                 const std::string text = "node=" + node_.name + " is held by incarnation=" +
                                          std::to_string((*holder)->incarnation) +
                                          " address=" + (*holder)->address.to_string();
-                if (first && now() - begun > 2 * config_.lease_ttl) throw Error(errc::in_use, text);
-                if (!std::exchange(told, true)) log::warn("cluster.name_taken", {{"what", text}});
+                if (!held_since) {
+                    held_since = now();
+                    log::warn("cluster.name_taken", {{"what", text}});
+                } else if (first && now() - *held_since > 2 * config_.lease_ttl) {
+                    throw Error(errc::in_use, text);
+                }
+            } else {
+                rethrow_cancelled(holder.error());
+                held_since.reset();
+                if (!holder.error().is(errc::conflict)) wait = lost_touch(holder.error());
             }
             co_await sleep(wait);
         }
     }
 
-    /// Who holds the name, nullopt: now this node.
+    /// Who holds the name, nullopt: now this node. Error: conflict, it changed meanwhile.
     Task<std::optional<NodeInfo>> try_enroll(bool first) {
         std::uint64_t expected = 0;
         const auto held = co_await ask(backend_->get(node_.name));
@@ -144,7 +151,7 @@ private:
         const NodeInfo node = node_;
         const std::uint64_t revision = co_await ask(
             backend_->put_if(RegistryEntry{node.name, to_json(node), 0}, lease, expected));
-        if (revision == 0) co_return node;  // Somebody was faster: look again.
+        if (revision == 0) throw Error(errc::conflict, "node=" + node.name);
         lease_ = lease;
         renewed_at_ = sent;
         written_ = node;

@@ -296,6 +296,18 @@ TEST(RegistryChaos, no_node_believes_in_a_lost_lease_and_all_views_agree_in_the_
             });
             checks[i]->every(10ms);
         };
+        const auto describe = [&] {
+            std::string text;
+            for (const auto& node : nodes) {
+                text += node->info.name + (node->registry.lease_held() ? " held" : " not held") +
+                        (node->registry.in_touch() ? " in touch, " : " silent, ") +
+                        std::to_string(node->registry.incarnation()) + " sees";
+                for (const auto& [name, seen] : node->directory.view().nodes())
+                    text += " " + name + ":" + std::to_string(seen.incarnation);
+                text += "\n";
+            }
+            return text;
+        };
         for (std::size_t i = 0; i < count; ++i) boot(i);
         for (int round = 0; round < 40; ++round) {
             const std::size_t i = random.below(count);
@@ -331,7 +343,8 @@ TEST(RegistryChaos, no_node_believes_in_a_lost_lease_and_all_views_agree_in_the_
                 }
                 return true;
             },
-            30s));
+            30s))
+            << describe();
         EXPECT_GT(believed, 1000u);
         if (HasFailure()) break;
     }
