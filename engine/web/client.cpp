@@ -24,7 +24,6 @@ public:
         idle_.cancel();
         parser_ = std::move(parser);
         done_ = got_bytes_ = false;
-        sent_bytes_ = text.size();
         stream_->write(as_bytes(text));
     }
     /// Waits for the header. Errors: disconnected, bad_data.
@@ -47,11 +46,8 @@ public:
     Parser& parser() { return *parser_; }
     bool alive() const { return stream_ != nullptr; }
     bool reusable() const { return alive() && done_ && parser_->head.keep_alive && input_.empty(); }
-    /// The peer had closed a kept connection: nothing came back, and maybe nothing had left.
+    /// Nothing came back.
     bool lost_before_reply() const { return failure_ && !got_bytes_; }
-    bool lost_before_sending() const {
-        return lost_before_reply() && unsent_at_loss_ == sent_bytes_;
-    }
     void keep_idle(Duration limit) {
         parser_.reset();
         idle_.in(limit);
@@ -89,7 +85,6 @@ private:
     void lose(Error reason) {
         if (!stream_) return;
         failure_ = std::move(reason);
-        unsent_at_loss_ = stream_->unsent_bytes();
         changed_.notify_all();
         cut();
     }
@@ -106,7 +101,6 @@ private:
     std::string input_;
     Signal changed_;
     std::optional<Error> failure_;
-    std::size_t sent_bytes_ = 0, unsent_at_loss_ = 0;
     bool done_ = false, got_bytes_ = false, paused_ = false, streaming_ = false;
 };
 using Source = StreamingResponse::Source;
@@ -175,6 +169,9 @@ private:
         limits.body_bytes = body_limit;
         for (;;) {
             Owned source = take(target.endpoint);
+            // A turn of the loop tells whether the other side has closed it meanwhile.
+            if (source) co_await yield();
+            if (source && !source->alive()) continue;
             const bool kept = source != nullptr;
             if (!kept) {
                 auto stream = co_await io_.connect(target.endpoint, config_.connect_limit);
@@ -186,9 +183,7 @@ private:
             source->send(text, std::move(parser));
             const auto header = co_await as_result(source->header());
             if (header) co_return source;
-            const bool again =
-                kept && (source->lost_before_sending() ||
-                         (source->lost_before_reply() && idempotent(request.method)));
+            const bool again = kept && source->lost_before_reply() && idempotent(request.method);
             if (!again) throw Error(header.error());
         }
     }

@@ -38,8 +38,8 @@ private:
 ///     web::Client client(io);
 ///     auto reply = co_await client.request({"POST", "http://127.0.0.1:8080/login", {}, json});
 ///
-/// Any status is a Response. Sent again, once, only when a kept connection turns out to be closed
-/// before the first byte came back and either nothing had left or the method is idempotent.
+/// Any status is a Response. Sent again only when a kept connection turns out to be closed: before
+/// anything was sent, or before the first byte came back when the method is idempotent.
 /// Errors: bad_arguments (names what), refused, timed_out and disconnected (it may have run),
 /// too_large, bad_data, cancelled.
 class Client {
