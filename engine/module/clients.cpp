@@ -1,0 +1,37 @@
+#include <gyre/module/clients.hpp>
+
+namespace gyre {
+
+namespace module {
+
+void Clients::push(std::uint64_t session, std::string method, Bytes arguments) {
+    if (auto* sink = node().clients) sink->push(session, {fnv1a(method), method}, arguments);
+}
+void Clients::kick(std::uint64_t session, std::string code, std::string text) {
+    if (auto* sink = node().clients) sink->kick(session, Error(code, text));
+}
+
+void push_encoded(const ClientRef& to, rpc::MethodName method, Bytes arguments) {
+    Node& here = node();
+    if (to.at == here.rpc.address()) {
+        if (here.clients) here.clients->push(to.session, method, arguments);
+        return;
+    }
+    at(to.at).service<Clients>().notify<&Clients::push>(to.session, std::string(method.text),
+                                                        std::move(arguments));
+}
+
+}  // namespace module
+
+void kick(const ClientRef& client, const Error& reason) {
+    if (!client) return;
+    module::Node& here = node();
+    if (client.at == here.rpc.address()) {
+        if (here.clients) here.clients->kick(client.session, reason);
+        return;
+    }
+    at(client.at).service<module::Clients>().notify<&module::Clients::kick>(
+        client.session, reason.code(), reason.message());
+}
+
+}  // namespace gyre

@@ -1,0 +1,57 @@
+#pragma once
+#include <gyre/module/node.hpp>
+#include <gyre/cluster/node_info.hpp>
+
+namespace gyre {
+
+/// A client's session and the node that holds its connection.
+struct ClientRef {
+    std::uint64_t session = 0;  ///< 0: nobody.
+    io::Endpoint at;            ///< Link address of its gate or battle node.
+    explicit operator bool() const { return session != 0; }
+    friend bool operator==(const ClientRef&, const ClientRef&) = default;
+    static consteval auto describe() {
+        return type<ClientRef>("ClientRef", field<&ClientRef::session>(), field<&ClientRef::at>());
+    }
+};
+
+namespace module {
+/// What has sessions on this node: a gate or a battle service.
+class ClientSink {
+public:
+    virtual ~ClientSink() = default;
+    /// One way. False: no such session, or it reads too slowly.
+    virtual bool push(std::uint64_t session, rpc::MethodName method, BytesView arguments) = 0;
+    virtual void kick(std::uint64_t session, const Error& reason) = 0;
+};
+
+/// The service of that name on every node with sessions, whatever its role.
+struct Clients : Service<Clients> {
+    void push(std::uint64_t session, std::string method, Bytes arguments);
+    void kick(std::uint64_t session, std::string code, std::string text);
+    static consteval auto describe() {
+        return type<Clients>("Clients", method<&Clients::push>(), method<&Clients::kick>());
+    }
+};
+
+void push_encoded(const ClientRef& to, rpc::MethodName method, Bytes arguments);
+}  // namespace module
+
+/// Calls a method of the client's handler, one way: push<&ArenaClient::snapshot>(client, snapshot).
+/// Dropped when the client is gone; order is kept.
+template <auto M, class... A>
+void push(const ClientRef& to, A&&... arguments) {
+    if (!to) return;
+    module::push_encoded(to, rpc::method_name<M>,
+                         rpc::detail::encode_arguments<M>(
+                             typename signature<M>::Parameters{std::forward<A>(arguments)...}));
+}
+
+/// Ends a client's session and tells it why.
+void kick(const ClientRef& client, const Error& reason);
+
+/// Who makes the call that runs: its session at the node that has it. Entity 0: no client.
+inline std::uint64_t calling_session() { return current->session; }
+inline EntityId calling_entity() { return current->caller; }
+
+}  // namespace gyre

@@ -1,0 +1,7 @@
+#pragma once
+// The one include of game code.
+#include <gyre/log/log.hpp>
+#include <gyre/module/clients.hpp>
+#include <gyre/module/manifest.hpp>
+#include <gyre/module/node.hpp>
+#include <gyre/module/online.hpp>

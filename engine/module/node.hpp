@@ -1,0 +1,51 @@
+#pragma once
+#include <gyre/cluster/directory.hpp>
+#include <gyre/config/config.hpp>
+#include <gyre/metric/registry.hpp>
+#include <gyre/persist/persist.hpp>
+#include <gyre/secure/key.hpp>
+#include <gyre/store/store.hpp>
+#include <gyre/world/entity.hpp>
+
+namespace gyre::module {
+
+class ClientSink;
+
+/// The secrets of a cluster, one for each purpose.
+struct Keys {
+    secure::Key cluster{{}};  ///< Node links.
+    secure::Key login{{}};    ///< Tokens of the account service.
+    secure::Key ticket{{}};   ///< Tickets to battle nodes.
+};
+
+/// What stands around game code: the node it runs on. Reached through node().
+class Node {
+public:
+    io::Io& io;
+    Scope& scope;
+    world::Host& host;
+    rpc::Rpc& rpc;
+    cluster::Directory& directory;
+    store::Store& store;
+    persistence::Persist& persist;
+    const config::Document& config;
+    metric::Registry& metrics;
+    const Keys& keys;
+    /// As others see this node. A service changes its load and client address; published within
+    /// a second.
+    cluster::NodeInfo& info;
+    /// Of the service here that has clients; null: none.
+    ClientSink* clients = nullptr;
+};
+
+}  // namespace gyre::module
+
+namespace gyre {
+
+/// The node whose task runs.
+inline module::Node& node() {
+    GYRE_ASSERT(current && current->node && current->node->node, "node() in a task of a node");
+    return *current->node->node;
+}
+
+}  // namespace gyre

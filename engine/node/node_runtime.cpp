@@ -1,0 +1,173 @@
+#include <gyre/cluster/resolver.hpp>
+#include <gyre/log/log.hpp>
+#include <gyre/node/node_runtime.hpp>
+#include <gyre/node/node_service.hpp>
+
+namespace gyre::node {
+namespace {
+
+constexpr const world::TypeTable* engine_types[] = {&world::table<NodeService>,
+                                                    &world::table<module::Clients>};
+
+class RegistryOwners : public persistence::Owners {
+public:
+    RegistryOwners(cluster::Registry& registry, cluster::Directory& directory)
+        : registry_(registry), directory_(directory) {}
+    Task<bool> alive(store::Owner owner) override {
+        return registry_.is_alive(owner.node, owner.incarnation);
+    }
+    std::optional<io::Endpoint> address(const store::Owner& owner) override {
+        const auto found = directory_.find(owner.node);
+        if (!found || found->incarnation != owner.incarnation) return {};
+        return found->address;
+    }
+
+private:
+    cluster::Registry& registry_;
+    cluster::Directory& directory_;
+};
+
+}  // namespace
+
+class NodeRuntime::Impl {
+public:
+    Impl(NodeParts parts, NodeSpec spec, std::unique_ptr<cluster::Registry> registry)
+        : parts_(parts),
+          spec_(std::move(spec)),
+          identity_(make_identity()),
+          scope_(parts.io.executor(), spec_.name, context()),
+          registry_(std::move(registry)),
+          host_(parts.io.executor(), identity_, [this] { return new_id(); }),
+          rpc_(parts.io, scope_, rpc_config(), host_),
+          directory_(parts.io.executor(), *registry_),
+          resolver_(directory_, homes()),
+          owners_(*registry_, directory_),
+          persist_(host_, parts.store.documents(), {spec_.name, incarnation_}, owners_,
+                   {.autosave = parts.cluster.autosave}),
+          node_{parts.io,   scope_,        host_,    rpc_,       directory_, parts.store,
+                persist_,   parts.config,  metrics_, parts.keys, info_} {
+        identity_.scope = &scope_;
+        identity_.rpc = &rpc_;
+        identity_.host = &host_;
+        identity_.node = &node_;
+        rpc_.set_resolver(&resolver_);
+        rpc_.on_link_lost = [this](const io::Endpoint& at, const Error& reason) {
+            ContextGuard guard(&scope_.context());
+            log::warn("node.link_lost", {{"to", at.to_string()}, {"reason", reason.what()}});
+            directory_.suspect(at);
+        };
+    }
+
+    Task<> start() {
+        host_.add_types(engine_types).value();
+        for (const auto& module : parts_.modules) host_.add_types(module.types()).value();
+        rpc_.listen({parts_.cluster.host, spec_.port}).value();
+        info_.name = spec_.name;
+        info_.role = spec_.role;
+        info_.address = rpc_.address();
+        info_.client_address = {parts_.cluster.host, spec_.client_port};
+        info_.http_address = {parts_.cluster.host, spec_.http_port};
+        info_.incarnation = incarnation_;
+        info_.pid = parts_.pid;
+        info_.build = parts_.build;
+        info_.started_ms = parts_.io.wall_now().time_since_epoch() / 1ms;
+        // Services start in the node's own scope, so that on_start is a task of this node.
+        auto started = [](Impl* self) -> Task<> {
+            co_await self->host_.start_services(self->spec_.role);
+            co_await self->registry_->register_node(self->info_);
+        };
+        auto job = go(scope_, started(this));
+        co_await job;
+        persist_.start_autosave(scope_);
+        (void)go(scope_, report());
+        log::info("node.started", {{"name", spec_.name},
+                                   {"address", info_.address.to_string()},
+                                   {"incarnation", incarnation_}});
+    }
+
+    Task<> stop() {
+        auto stopping = [](Impl* self) -> Task<> {
+            self->info_.draining = true;
+            self->registry_->update(self->info_);
+            co_await self->host_.stop_services();
+            co_await self->host_.destroy_all();
+            co_await self->registry_->unregister();
+        };
+        // Its own scope: what stops the node is not ended with the tasks it ends.
+        Scope last(parts_.io.executor(), spec_.name + " stopping", scope_.context());
+        auto job = go(last, as_result(stopping(this)));
+        const auto result = co_await job;
+        if (!result)
+            log::error("node.stop_failed", {{"node", spec_.name}, {"error", result.error().what()}});
+        rpc_.close();
+        co_await scope_.close();
+        co_await last.close();
+    }
+
+    NodeParts parts_;
+    NodeSpec spec_;
+    std::uint64_t incarnation_ = 0;
+    NodeIdentity identity_;
+    Scope scope_;
+    std::unique_ptr<cluster::Registry> registry_;
+    world::Host host_;
+    rpc::Rpc rpc_;
+    cluster::Directory directory_;
+    cluster::EntityResolver resolver_;
+    RegistryOwners owners_;
+    persistence::Persist persist_;
+    metric::Registry metrics_;
+    cluster::NodeInfo info_;
+    module::Node node_;
+
+private:
+    NodeIdentity make_identity() {
+        incarnation_ = parts_.io.random_u64() >> 1 | 1;
+        NodeIdentity identity;
+        identity.name = spec_.name;
+        identity.role = spec_.role;
+        identity.build = parts_.build;
+        return identity;
+    }
+    Context context() {
+        Context context;
+        context.node = &identity_;
+        return context;
+    }
+    std::uint64_t new_id() { return make_entity_id(parts_.cluster.zone, parts_.io.random_u64()); }
+    rpc::RpcConfig rpc_config() {
+        rpc::RpcConfig config;
+        config.name = spec_.name;
+        config.incarnation = incarnation_;
+        config.key = parts_.keys.cluster;
+        config.heartbeat = parts_.cluster.timeouts.heartbeat;
+        config.dead_after = parts_.cluster.timeouts.link_dead;
+        config.call_limit = parts_.cluster.timeouts.call;
+        return config;
+    }
+    std::map<std::string, std::string> homes() const {
+        std::map<std::string, std::string> roles;
+        for (const auto& module : parts_.modules)
+            for (const auto* type : module.types())
+                if (type->kind == world::TypeKind::entity && !type->role.empty())
+                    roles.emplace(std::string(type->name), std::string(type->role));
+        return roles;
+    }
+    Task<> report() {
+        for (;;) {
+            co_await sleep(1s);
+            info_.entities = host_.entities();
+            registry_->update(info_);
+        }
+    }
+};
+
+NodeRuntime::NodeRuntime(NodeParts parts, NodeSpec spec, std::unique_ptr<cluster::Registry> registry)
+    : impl_(std::make_unique<Impl>(parts, std::move(spec), std::move(registry))) {}
+NodeRuntime::~NodeRuntime() = default;
+Task<> NodeRuntime::start() { return impl_->start(); }
+Task<> NodeRuntime::stop() { return impl_->stop(); }
+const cluster::NodeInfo& NodeRuntime::info() const { return impl_->info_; }
+module::Node& NodeRuntime::node() { return impl_->node_; }
+
+}  // namespace gyre::node

@@ -1,0 +1,239 @@
+#include <gyre/codec/codec.hpp>
+#include <gyre/log/log.hpp>
+#include <gyre/persist/persist.hpp>
+
+namespace gyre::persistence {
+
+constexpr std::string_view yield_method = "NodeService.yield";
+
+struct Persist::State {
+    std::uint64_t epoch = 0;
+    Bytes saved;  // what the database has
+    Mutex saving;
+    bool fenced = false;
+};
+
+struct Persist::Loading {
+    Event done;
+    std::optional<Error> failure;
+};
+
+Persist::Persist(world::Host& host, store::Documents& documents, store::Owner me,
+                 Owners& owners, PersistConfig config)
+    : host_(host),
+      documents_(documents),
+      me_(std::move(me)),
+      owners_(owners),
+      config_(config) {
+    host_.set_keeper(this);
+}
+Persist::~Persist() { host_.set_keeper(nullptr); }
+
+Bytes Persist::capture(const world::Record& record) {
+    Writer writer(Form::names);
+    const auto has_stored = [](const world::TypeTable& type) {
+        for (const auto& field : type.fields)
+            if (has_any(field.flags, Flags::persist)) return true;
+        return false;
+    };
+    std::size_t parts = has_stored(record.type);
+    for (const auto& component : record.type.components) parts += has_stored(*component.type);
+    writer.map(parts);
+    const auto part = [&](const world::TypeTable& type, const void* object) {
+        if (!has_stored(type)) return;
+        writer.text(type.name);
+        encode_fields(writer, object, type.fields, Flags::persist);
+    };
+    part(record.type, record.object);
+    for (const auto& component : record.type.components)
+        part(*component.type, component.access(record.object));
+    return writer.take();
+}
+
+Result<> Persist::restore(const world::TypeTable& type, void* entity, BytesView document) {
+    Reader reader(document);
+    std::size_t parts = 0;
+    if (!reader.map(parts)) return reader.error(type.name);
+    for (; parts > 0; --parts) {
+        std::string_view name;
+        if (!reader.text(name)) return reader.error(type.name);
+        const world::TypeTable* found = name == type.name ? &type : nullptr;
+        void* object = entity;
+        for (const auto& component : type.components)
+            if (component.type->name == name) {
+                found = component.type;
+                object = component.access(entity);
+            }
+        // A component that is no more is left out; its data goes with the next save.
+        const bool ok = found ? decode_fields(reader, object, found->fields, Flags::persist)
+                              : reader.skip();
+        if (!ok) return reader.error(std::string(type.name) + "." + std::string(name));
+    }
+    if (!reader.finish()) return reader.error(type.name);
+    return {};
+}
+
+Task<> Persist::activate(EntityId id, const world::TypeTable& type) {
+    return load(id, type, false, {});
+}
+Task<> Persist::load_or_create(EntityId id, const world::TypeTable& type,
+                               std::function<void(void*)> init) {
+    return load(id, type, true, std::move(init));
+}
+
+Task<> Persist::load(EntityId id, const world::TypeTable& type, bool create,
+                     std::function<void(void*)> init) {
+    for (;;) {
+        if (const auto* record = host_.find(id)) {
+            if (!record->stopping) co_return;
+            co_await sleep(1ms);  // its last save is on the way
+            continue;
+        }
+        const auto running = loading_.find(id);
+        if (running == loading_.end()) break;
+        const auto other = running->second;
+        co_await other->done.wait();
+        if (other->failure && !other->failure->is(errc::cancelled)) throw *other->failure;
+    }
+    const auto mine = std::make_shared<Loading>();
+    loading_.emplace(id, mine);
+    struct Leave {
+        Persist& self;
+        EntityId id;
+        Loading& loading;
+        ~Leave() {
+            self.loading_.erase(id);
+            loading.done.set();
+        }
+    } leave{*this, id, *mine};
+    try {
+        const std::string key = std::to_string(id);
+        std::optional<Bytes> initial;
+        if (create) {
+            world::Record blank(host_, id, type);  // the values a new one begins with
+            if (init) init(blank.object);
+            initial = capture(blank);
+        }
+        auto document = co_await claim(std::string(type.name), key, std::move(initial), id);
+        auto state = std::make_shared<State>();
+        state->epoch = document.epoch;
+        state->saved = std::move(document.value);
+        Result<> read;
+        // Into a fresh one first: a document that cannot be read must not half-fill an entity.
+        {
+            world::Record fresh(host_, id, type);
+            read = restore(type, fresh.object, state->saved);
+        }
+        if (!read) {
+            co_await documents_.release(std::string(type.name), key, state->epoch);
+            throw read.error();
+        }
+        auto& record = host_.create(type, id, [&](void* entity) {
+            (void)restore(type, entity, state->saved);
+        });
+        record.storage = state;
+        log::debug("persist.loaded", {{"type", type.name}, {"id", id}, {"epoch", state->epoch}});
+    } catch (const Error& error) {
+        mine->failure = error;
+        throw;
+    }
+}
+
+Task<store::Document> Persist::claim(std::string collection, std::string key,
+                                     std::optional<Bytes> initial, EntityId id) {
+    for (int attempt = 0; attempt < 5; ++attempt) {
+        const auto found = co_await documents_.find(collection, key);
+        if (!found && !initial)
+            throw Error(errc::entity_gone, collection + "/" + key + " does not exist");
+        std::optional<std::uint64_t> expected;
+        if (found && !found->owner.node.empty()) {
+            const store::Owner& owner = found->owner;
+            const bool mine = owner.node == me_.node && owner.incarnation == me_.incarnation;
+            if (!mine) {
+                bool yielded = false;
+                if (const auto address = owners_.address(owner)) {
+                    rpc::CallOptions options = host_.node().rpc->default_options();
+                    options.limit = config_.yield_limit;
+                    const auto reply = co_await as_result(host_.node().rpc->call(
+                        *address, 0, {fnv1a(yield_method), yield_method},
+                        encode(std::tuple(id)), options));
+                    yielded = reply && decode<bool>(*reply).ok();
+                }
+                if (!yielded && co_await owners_.alive(owner))
+                    throw Error(errc::fenced, collection + "/" + key + " is held by " + owner.node +
+                                                  ", which does not give it up");
+                if (yielded) continue;  // read again: the owner has released it
+            }
+            expected = found->epoch;
+        } else if (found) {
+            expected = found->epoch;
+        }
+        auto claimed =
+            co_await as_result(documents_.claim(collection, key, me_, expected, initial));
+        if (claimed) co_return std::move(*claimed);
+        if (!claimed.error().is(errc::conflict)) throw claimed.error();
+    }
+    throw Error(errc::fenced, collection + "/" + key + " changes owners all the time");
+}
+
+Task<> Persist::save(world::Record& record) {
+    const auto state = std::static_pointer_cast<State>(record.storage);
+    if (!state) throw Error(errc::bad_arguments, record.scope.name() + " is not stored");
+    const auto permit = co_await state->saving.lock();
+    if (state->fenced) throw Error(errc::fenced, record.scope.name());
+    Bytes now = capture(record);
+    if (now == state->saved) co_return;
+    const EntityId id = record.id;
+    const std::string collection(record.type.name);
+    const auto result = co_await as_result(
+        documents_.save(collection, std::to_string(id), now, state->epoch));
+    if (result) {
+        state->saved = std::move(now);
+        ++saves_;
+        co_return;
+    }
+    if (result.error().is(errc::fenced)) {
+        state->fenced = true;
+        ++fenced_;
+        log::warn("persist.fenced", {{"type", collection}, {"id", id}, {"error", result.error().what()}});
+        host_.retire(id);
+    }
+    throw result.error();
+}
+
+Task<> Persist::stopped(world::Record& record) {
+    const auto state = std::static_pointer_cast<State>(record.storage);
+    if (state->fenced) co_return;
+    co_await save(record);
+    co_await documents_.release(std::string(record.type.name), std::to_string(record.id),
+                                state->epoch);
+}
+
+Task<bool> Persist::yield(EntityId id) {
+    const auto* record = host_.find(id);
+    if (record && !record->storage) co_return false;
+    co_await host_.destroy(id);
+    while (host_.find(id)) co_await sleep(1ms);  // somebody else began to end it
+    co_return true;
+}
+
+void Persist::start_autosave(Scope& scope) { (void)go(scope, autosave()); }
+
+Task<> Persist::autosave() {
+    const auto save_one = [](Persist* self, world::Record* record) -> Task<> {
+        const auto saved = co_await as_result(self->save(*record));
+        if (!saved && !saved.error().is(errc::fenced) && !saved.error().is(errc::cancelled))
+            log::error("persist.save_failed",
+                       {{"entity", record->scope.name()}, {"error", saved.error().what()}});
+    };
+    for (;;) {
+        co_await sleep(config_.autosave);
+        for (const EntityId id : host_.ids({})) {
+            auto* record = host_.find(id);
+            if (record && record->storage && !record->stopping)
+                (void)go(record->scope, save_one(this, record));
+        }
+    }
+}
+
+}  // namespace gyre::persistence

@@ -1,0 +1,70 @@
+#pragma once
+#include <gyre/store/documents.hpp>
+#include <gyre/world/entity.hpp>
+#include <map>
+
+namespace gyre::persistence {
+
+struct PersistConfig {
+    Duration autosave = 5s;        ///< What a crash may lose; zero for what was save_now()ed.
+    Duration yield_limit = 2s;     ///< How long the present owner may take to give one up.
+};
+
+/// How to reach the node that owns a document.
+class Owners {
+public:
+    virtual ~Owners() = default;
+    /// It holds a lease of the registry: it may still write.
+    virtual Task<bool> alive(store::Owner owner) = 0;
+    /// Its address; nothing when it is not known.
+    virtual std::optional<io::Endpoint> address(const store::Owner& owner) = 0;
+};
+
+/// Loads, saves and gives up the stored entities of one node. A document is a map from the name
+/// of the entity type and of each component to its persist fields; the collection is the type's
+/// name, the key the id in decimal.
+class Persist final : public world::Keeper {
+public:
+    Persist(world::Host& host, store::Documents& documents, store::Owner me,
+            Owners& owners, PersistConfig config);
+    ~Persist() override;
+
+    /// Loads an entity that exists. Error: entity_gone, when no document has its id; fenced, when
+    /// a living owner does not give it up; unavailable.
+    Task<> activate(EntityId id, const world::TypeTable& type) override;
+    /// The same, but creates it when missing; `init` runs on a new one only.
+    Task<> load_or_create(EntityId id, const world::TypeTable& type,
+                          std::function<void(void* entity)> init);
+    /// Acknowledged: the database has what the entity was when called.
+    /// Error: fenced: another node owns it now; this one is dropped unsaved.
+    Task<> save(world::Record& record);
+    Task<> stopped(world::Record& record) override;
+    /// For the node that wants it: saves and drops it here. True: it is nobody's now.
+    Task<bool> yield(EntityId id);
+    void start_autosave(Scope& scope);
+
+    std::uint64_t saves() const { return saves_; }
+    std::uint64_t fenced() const { return fenced_; }
+
+private:
+    struct State;
+    struct Loading;
+    Task<> load(EntityId id, const world::TypeTable& type, bool create,
+                std::function<void(void*)> init);
+    Task<store::Document> claim(std::string collection, std::string key,
+                                std::optional<Bytes> initial, EntityId id);
+    Task<> autosave();
+    static Bytes capture(const world::Record& record);
+    static Result<> restore(const world::TypeTable& type, void* entity, BytesView document);
+
+    world::Host& host_;
+    store::Documents& documents_;
+    store::Owner me_;
+    Owners& owners_;
+    PersistConfig config_;
+    std::map<EntityId, std::shared_ptr<Loading>> loading_;
+    std::uint64_t saves_ = 0, fenced_ = 0;
+};
+
+
+}  // namespace gyre::persistence

@@ -1,0 +1,45 @@
+#pragma once
+#include <gyre/module/gyre.hpp>
+
+namespace gyre::lobby {
+
+/// A gate brings a client: who it is, and where its session is.
+struct EnterRequest {
+    EntityId entity = 0;
+    std::string name;  ///< Of the account.
+    ClientRef client;
+    static consteval auto describe() {
+        return type<EnterRequest>("EnterRequest", field<&EnterRequest::entity>(),
+                                  field<&EnterRequest::name>(), field<&EnterRequest::client>());
+    }
+};
+
+/// Loads the entities that clients play. Which type: section "lobby" of gyre.json.
+struct Lobby : Service<Lobby> {
+    static constexpr std::string_view role = "lobby";
+    Task<> on_start();
+    /// Loads the entity, or creates it, and attaches the session. Again: changes nothing.
+    Task<> enter(EnterRequest request);
+    /// The session ended. The entity is saved and unloaded after a while without a client.
+    Task<> leave(EntityId entity, std::uint64_t session);
+    static consteval auto describe() {
+        return type<Lobby>("Lobby", method<&Lobby::enter>(), method<&Lobby::leave>());
+    }
+};
+
+struct LobbyLoad {
+    std::uint64_t entities = 0, saves = 0, fenced = 0;
+    static consteval auto describe() {
+        return type<LobbyLoad>("LobbyLoad", field<&LobbyLoad::entities>(),
+                               field<&LobbyLoad::saves>(), field<&LobbyLoad::fenced>());
+    }
+};
+struct LobbyStats : Service<LobbyStats> {
+    static constexpr std::string_view role = "lobby";
+    LobbyLoad current();
+    static consteval auto describe() {
+        return type<LobbyStats>("LobbyStats", method<&LobbyStats::current>());
+    }
+};
+
+}  // namespace gyre::lobby
