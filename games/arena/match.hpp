@@ -1,0 +1,58 @@
+#pragma once
+#include <map>
+#include <optional>
+
+#include "games/arena/avatar.hpp"
+
+namespace arena {
+
+/// The section "arena" of gyre.json.
+struct MatchRules {
+    double seconds = 10;          ///< Length of a match.
+    std::uint32_t kills = 10;     ///< Ends it earlier.
+    std::int64_t gold_win = 50, gold_kill = 5;
+    static consteval auto describe() {
+        return gyre::type<MatchRules>("MatchRules", gyre::field<&MatchRules::seconds>(),
+                                      gyre::field<&MatchRules::kills>(),
+                                      gyre::field<&MatchRules::gold_win>(),
+                                      gyre::field<&MatchRules::gold_kill>());
+    }
+    gyre::Result<> validate() const;
+};
+
+/// One running match on a battle node: 30 ticks a second, all rules in the ecs world of `sim`.
+struct Match : gyre::Entity<Match> {
+    static constexpr std::string_view role = "battle";
+    static constexpr gyre::Duration no_show_after = std::chrono::seconds(10);
+
+    gyre::Task<> open(gyre::match::Plan plan);
+    gyre::Task<> join(gyre::EntityId player, gyre::ClientRef client);
+    gyre::Task<> leave(gyre::EntityId player, std::uint64_t session);
+    /// Of a player's client, one way; anything it sends is clamped.
+    void input(Input input);
+    gyre::Task<> tick();
+
+    static consteval auto describe() {
+        return gyre::type<Match>("Match",
+            gyre::method<&Match::open>(), gyre::method<&Match::join>(), gyre::method<&Match::leave>(),
+            gyre::method<&Match::input>(gyre::Caller::anyone), gyre::method<&Match::tick>());
+    }
+
+private:
+    struct Seat {
+        std::uint32_t slot = 0;
+        std::string name;
+        gyre::ClientRef client;
+        bool arrived = false;
+    };
+    bool everyone_is_here() const;
+    void finish();
+    void publish();
+    std::map<gyre::EntityId, Seat> seats_;
+    std::optional<ArenaSim> sim_;
+    MatchRules rules_;
+    gyre::TimePoint opened_{};
+    bool started_ = false, over_ = false;
+};
+
+}  // namespace arena
