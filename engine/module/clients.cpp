@@ -5,14 +5,14 @@ namespace gyre {
 namespace module {
 
 void Clients::push(std::uint64_t session, std::string method, Bytes arguments) {
-    if (auto* sink = node().clients) sink->push(session, {fnv1a(method), method}, arguments);
+    if (auto* sink = this_node().clients) sink->push(session, {fnv1a(method), method}, arguments);
 }
 void Clients::kick(std::uint64_t session, std::string code, std::string text) {
-    if (auto* sink = node().clients) sink->kick(session, Error(code, text));
+    if (auto* sink = this_node().clients) sink->kick(session, Error(code, text));
 }
 
 void push_encoded(const ClientRef& to, rpc::MethodName method, Bytes arguments) {
-    Node& here = node();
+    Node& here = this_node();
     if (to.at == here.rpc.address()) {
         if (here.clients) here.clients->push(to.session, method, arguments);
         return;
@@ -25,7 +25,7 @@ void push_encoded(const ClientRef& to, rpc::MethodName method, Bytes arguments) 
 
 void kick(const ClientRef& client, const Error& reason) {
     if (!client) return;
-    module::Node& here = node();
+    module::Node& here = this_node();
     if (client.at == here.rpc.address()) {
         if (here.clients) here.clients->kick(client.session, reason);
         return;

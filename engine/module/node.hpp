@@ -18,7 +18,7 @@ struct Keys {
     secure::Key ticket{{}};   ///< Tickets to battle nodes.
 };
 
-/// What stands around game code: the node it runs on. Reached through node().
+/// What stands around game code: the node it runs on. Reached through this_node().
 class Node {
 public:
     io::Io& io;
@@ -43,8 +43,8 @@ public:
 namespace gyre {
 
 /// The node whose task runs.
-inline module::Node& node() {
-    GYRE_ASSERT(current && current->node && current->node->node, "node() in a task of a node");
+inline module::Node& this_node() {
+    GYRE_ASSERT(current && current->node && current->node->node, "this_node() in a task of a node");
     return *current->node->node;
 }
 

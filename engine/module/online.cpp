@@ -26,7 +26,7 @@ void Online::tell() {
 Task<> save_now() {
     auto* record = static_cast<world::Record*>(current->object);
     GYRE_ASSERT(record && current->entity, "save_now() in a task of a stored entity");
-    co_await node().persist.save(*record);
+    co_await this_node().persist.save(*record);
 }
 
 }  // namespace gyre

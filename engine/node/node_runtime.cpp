@@ -1,4 +1,3 @@
-#include <gyre/cluster/resolver.hpp>
 #include <gyre/log/log.hpp>
 #include <gyre/node/node_runtime.hpp>
 #include <gyre/node/node_service.hpp>
@@ -31,21 +30,21 @@ private:
 
 class NodeRuntime::Impl {
 public:
-    Impl(NodeParts parts, NodeSpec spec, std::unique_ptr<cluster::Registry> registry)
-        : parts_(parts),
+    Impl(NodeParts parts, NodeSpec spec)
+        : parts_(std::move(parts)),
           spec_(std::move(spec)),
           identity_(make_identity()),
-          scope_(parts.io.executor(), spec_.name, context()),
-          registry_(std::move(registry)),
-          host_(parts.io.executor(), identity_, [this] { return new_id(); }),
-          rpc_(parts.io, scope_, rpc_config(), host_),
-          directory_(parts.io.executor(), *registry_),
+          scope_(parts_.io.executor(), spec_.name, context()),
+          registry_(parts_.registry(scope_, spec_.name)),
+          host_(parts_.io.executor(), identity_, [this] { return new_id(); }),
+          rpc_(parts_.io, scope_, rpc_config(), host_),
+          directory_(parts_.io.executor(), *registry_),
           resolver_(directory_, homes()),
           owners_(*registry_, directory_),
-          persist_(host_, parts.store.documents(), {spec_.name, incarnation_}, owners_,
-                   {.autosave = parts.cluster.autosave}),
-          node_{parts.io,   scope_,        host_,    rpc_,       directory_, parts.store,
-                persist_,   parts.config,  metrics_, parts.keys, info_} {
+          persist_(host_, parts_.store.documents(), {spec_.name, incarnation_}, owners_,
+                   persist_config()),
+          node_{parts_.io,  scope_,        host_,    rpc_,        directory_, parts_.store,
+                persist_,   parts_.config, metrics_, parts_.keys, info_} {
         identity_.scope = &scope_;
         identity_.rpc = &rpc_;
         identity_.host = &host_;
@@ -145,8 +144,13 @@ private:
         config.call_limit = parts_.cluster.timeouts.call;
         return config;
     }
-    std::map<std::string, std::string> homes() const {
-        std::map<std::string, std::string> roles;
+    persistence::PersistConfig persist_config() const {
+        persistence::PersistConfig config;
+        config.autosave = parts_.cluster.autosave;
+        return config;
+    }
+    cluster::EntityResolver::Roles homes() const {
+        cluster::EntityResolver::Roles roles;
         for (const auto& module : parts_.modules)
             for (const auto* type : module.types())
                 if (type->kind == world::TypeKind::entity && !type->role.empty())
@@ -162,8 +166,8 @@ private:
     }
 };
 
-NodeRuntime::NodeRuntime(NodeParts parts, NodeSpec spec, std::unique_ptr<cluster::Registry> registry)
-    : impl_(std::make_unique<Impl>(parts, std::move(spec), std::move(registry))) {}
+NodeRuntime::NodeRuntime(NodeParts parts, NodeSpec spec)
+    : impl_(std::make_unique<Impl>(std::move(parts), std::move(spec))) {}
 NodeRuntime::~NodeRuntime() = default;
 Task<> NodeRuntime::start() { return impl_->start(); }
 Task<> NodeRuntime::stop() { return impl_->stop(); }

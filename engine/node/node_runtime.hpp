@@ -14,6 +14,8 @@ struct NodeParts {
     const ClusterConfig& cluster;
     const module::Keys& keys;
     std::span<const module::Loaded> modules;
+    /// Makes the registry client of a node; its tasks run in `scope`.
+    std::function<std::unique_ptr<cluster::Registry>(Scope& scope, const std::string& node)> registry;
     std::string build;
     std::uint64_t pid = 0;
 };
@@ -21,7 +23,7 @@ struct NodeParts {
 /// One node from start to end.
 class NodeRuntime {
 public:
-    NodeRuntime(NodeParts parts, NodeSpec spec, std::unique_ptr<cluster::Registry> registry);
+    NodeRuntime(NodeParts parts, NodeSpec spec);
     ~NodeRuntime();
 
     /// Listens, starts the services of its role, then registers.

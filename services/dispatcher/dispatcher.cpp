@@ -22,7 +22,7 @@ constexpr Duration entry_life = 4s;
 }  // namespace
 
 Task<> Dispatcher::on_start() {
-    (void)node().config.as<DispatcherConfig>("dispatcher").value();
+    (void)this_node().config.as<DispatcherConfig>("dispatcher").value();
     timers().every<&Dispatcher::pair>(50ms, "pair");
     co_return;
 }
@@ -42,14 +42,14 @@ bool Dispatcher::cancel(EntityId avatar) {
 }
 
 Task<> Dispatcher::pair() {
-    node().info.load = waiting_.size();
+    this_node().info.load = waiting_.size();
     if (pairing_) co_return;
     pairing_ = true;
     struct Leave {
         bool& flag;
         ~Leave() { flag = false; }
     } leave{pairing_};
-    const auto config = node().config.as<DispatcherConfig>("dispatcher").value();
+    const auto config = this_node().config.as<DispatcherConfig>("dispatcher").value();
     const TimePoint at = now();
     std::erase_if(waiting_, [&](const auto& one) { return at - one.refreshed > entry_life; });
     std::vector<std::string> modes;
@@ -81,11 +81,13 @@ Task<> Dispatcher::pair() {
 Task<bool> Dispatcher::reserve(std::string mode, std::vector<Waiting> group) {
     Plan plan{std::move(mode), {}};
     for (const auto& one : group) plan.players.push_back({one.entry.avatar, one.entry.name});
-    auto nodes = node().directory.of_role("battle");
-    std::stable_sort(nodes.begin(), nodes.end(),
-                     [](const auto& a, const auto& b) { return a.load < b.load; });
+    // The least loaded first; each pick counts for a while, so a burst spreads.
+    std::vector<cluster::NodeInfo> nodes;
+    if (const auto best = this_node().directory.pick_least_loaded("battle")) nodes.push_back(*best);
+    for (auto& other : this_node().directory.of_role("battle"))
+        if (nodes.empty() || other.name != nodes.front().name) nodes.push_back(std::move(other));
     for (const auto& battle : nodes) {
-        if (battle.draining || node().directory.is_suspect(battle.address)) continue;
+        if (battle.draining) continue;
         const auto reserved = co_await as_result(
             at(battle.address).service<Battle>().within(1s).call<&Battle::reserve>(plan));
         if (!reserved) {
@@ -101,7 +103,6 @@ Task<bool> Dispatcher::reserve(std::string mode, std::vector<Waiting> group) {
             if (!told) log::warn("dispatcher.not_told", {{"avatar", avatar}, {"error", told.error().what()}});
         };
         for (const auto& one : group) (void)go(scope(), tell(one.entry.lobby, one.entry.avatar, *reserved));
-        node().directory.add_load(battle.name, group.size());
         co_return true;
     }
     co_return false;

@@ -11,46 +11,46 @@ struct LobbyConfig {
                                  field<&LobbyConfig::unload_after>());
     }
 };
-LobbyConfig config() { return node().config.as<LobbyConfig>("lobby").value(); }
+LobbyConfig config() { return this_node().config.as<LobbyConfig>("lobby").value(); }
 
 /// Ends an entity that stays without a client.
 Task<> unload_later(EntityId entity, Duration delay) {
     co_await sleep(delay);
-    auto* record = node().host.find(entity);
+    auto* record = this_node().host.find(entity);
     if (!record || record->stopping) co_return;
-    const auto online = co_await as_result(at(node().rpc.address())
+    const auto online = co_await as_result(at(this_node().rpc.address())
                                                .entity(Id<Online>{entity})
                                                .call<&Online::is_online>());
-    if (online && !*online) node().host.retire(entity);
+    if (online && !*online) this_node().host.retire(entity);
 }
 }  // namespace
 
 Task<> Lobby::on_start() {
     const std::string name = config().entity;
-    const auto* type = node().host.find_type(name);
+    const auto* type = this_node().host.find_type(name);
     if (!type || !type->stored)
         throw Error(errc::bad_config, "lobby.entity: no module has a stored entity \"" + name + "\"");
     co_return;
 }
 
 Task<> Lobby::enter(EnterRequest request) {
-    const auto* type = node().host.find_type(config().entity);
-    co_await node().persist.load_or_create(request.entity, *type, {});
-    auto self = at(node().rpc.address()).entity(Id<Online>{request.entity});
+    const auto* type = this_node().host.find_type(config().entity);
+    co_await this_node().persist.load_or_create(request.entity, *type, {});
+    auto self = at(this_node().rpc.address()).entity(Id<Online>{request.entity});
     co_await self.call<&Online::attach>(request.client);
 }
 
 Task<> Lobby::leave(EntityId entity, std::uint64_t session) {
-    auto* record = node().host.find(entity);
+    auto* record = this_node().host.find(entity);
     if (!record || record->stopping) co_return;
-    const bool alone = co_await at(node().rpc.address())
+    const bool alone = co_await at(this_node().rpc.address())
                            .entity(Id<Online>{entity})
                            .call<&Online::detach>(session);
     if (alone) (void)go(node_scope(), unload_later(entity, config().unload_after));
 }
 
 LobbyLoad LobbyStats::current() {
-    auto& here = node();
+    auto& here = this_node();
     return {here.host.entities(), here.persist.saves(), here.persist.fenced()};
 }
 

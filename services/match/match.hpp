@@ -135,10 +135,10 @@ private:
 };
 
 struct BattleStatus {
-    std::uint64_t matches = 0, players = 0, finished = 0;
+    std::uint64_t matches = 0, players = 0;
     static consteval auto describe() {
         return type<BattleStatus>("BattleStatus", field<&BattleStatus::matches>(),
-                                  field<&BattleStatus::players>(), field<&BattleStatus::finished>());
+                                  field<&BattleStatus::players>());
     }
 };
 
@@ -151,14 +151,15 @@ struct Battle : Service<Battle> {
     /// Waits until the match is no more: its caller hears `disconnected` when this node dies.
     Task<> wait_end(EntityId match);
     BattleStatus status();
+    void report();
     static consteval auto describe() {
         return type<Battle>("Battle", method<&Battle::reserve>(), method<&Battle::wait_end>(),
-                            method<&Battle::status>());
+                            method<&Battle::status>(), method<&Battle::report>());
     }
 
 private:
     class Sessions;
-    Sessions* sessions_ = nullptr;
+    std::shared_ptr<Sessions> sessions_;
 };
 
 }  // namespace gyre::match

@@ -6,7 +6,7 @@ namespace gyre::match {
 
 std::optional<io::Endpoint> Matchmaking::dispatcher() const {
     // Players of one mode meet at one dispatcher.
-    const auto found = node().directory.rendezvous("dispatcher", fnv1a(mode_));
+    const auto found = this_node().directory.rendezvous("dispatcher", fnv1a(mode_));
     if (!found) return {};
     return found->address;
 }
@@ -27,7 +27,7 @@ Task<> Matchmaking::keep_queued(std::uint64_t turn) {
         if (const auto to = dispatcher()) {
             const auto queued = co_await as_result(
                 at(*to).service<Dispatcher>().within(1s).call<&Dispatcher::enqueue>(
-                    {entity_id(), player_name, mode_, node().rpc.address()}));
+                    {entity_id(), player_name, mode_, this_node().rpc.address()}));
             if (!queued) log::debug("match.enqueue_failed", {{"error", queued.error().what()}});
         }
         co_await sleep(1s);
@@ -83,14 +83,14 @@ Task<> Matchmaking::watch(Reservation reservation) {
 }
 
 Ticket Matchmaking::make_ticket() const {
-    const auto now = node().io.wall_now().time_since_epoch() / 1ms;
+    const auto now = this_node().io.wall_now().time_since_epoch() / 1ms;
     const TicketClaims claims{match_.match,
                               entity_id(),
                               match_.node,
                               match_.incarnation,
                               now + ticket_life / 1ms,
-                              node().io.random_u64()};
-    const secure::SignedToken signer(node().keys.ticket, ticket_purpose);
+                              this_node().io.random_u64()};
+    const secure::SignedToken signer(this_node().keys.ticket, ticket_purpose);
     return {match_.match, match_.clients, signer.sign(encode(claims))};
 }
 
