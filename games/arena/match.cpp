@@ -110,12 +110,12 @@ void Match::publish() {
 
 void Match::finish() {
     over_ = true;
-    const auto result = sim_->result();
+    const auto standings = sim_->standings();
     for (auto& [player, seat] : seats_) {
         MatchOver over;
         over.match = id().value;
         over.arrived = seat.arrived;
-        for (const auto& one : result.standings)
+        for (const auto& one : standings)
             if (one.slot == seat.slot && seat.arrived) {
                 over.kills = one.kills;
                 over.won = one.won;
