@@ -36,7 +36,8 @@ public:
     void trust(const io::Endpoint& address);  ///< A link works again.
     bool suspected(const NodeInfo& node) const;
 
-    /// A new incarnation: first the old one leaves, then the new one joins.
+    /// A new incarnation: first the old one leaves, then the new one joins; view() has the new one
+    /// already, perhaps the same process with its links whole.
     Subscription on_joined(std::function<void(const NodeInfo&)> callback);
     Subscription on_left(std::function<void(const NodeInfo&)> callback);
 

@@ -3,6 +3,7 @@
 #include <gyre/codec/json.hpp>
 #include <gyre/log/log.hpp>
 #include <gyre/task/sync.hpp>
+#include <set>
 
 namespace gyre::cluster {
 
@@ -11,12 +12,18 @@ class Registry::Impl {
 public:
     Impl(Registry& owner, io::Io& io, Scope& scope, std::unique_ptr<RegistryBackend> backend,
          RegistryConfig config)
-        : owner_(&owner), io_(io), scope_(scope), backend_(std::move(backend)), config_(config) {}
+        : owner_(&owner),
+          io_(io),
+          scope_(scope),
+          backend_(std::move(backend)),
+          config_(config),
+          doubt_(io.executor(), [this] { drop_missing(); }) {}
 
     void start(std::shared_ptr<Impl> self) { watcher_.emplace(go(scope_, watch_all(self))); }
     void close() {
         owner_ = nullptr;
         registered_ = false;
+        doubt_.cancel();
         // A job keeps this object and this object keeps the job's frame: part them.
         for (auto* job : {&watcher_, &watch_, &tender_, &writer_}) {
             if (*job) (*job)->cancel();
@@ -90,6 +97,7 @@ private:
     void touched() {
         failures_ = 0;
         if (std::exchange(in_touch_, true)) return;
+        if (synced_.is_set()) doubt_.in(config_.lease_ttl);
         log::info("cluster.registry_answers", {{"nodes", view_.size()}});
     }
     /// Notes the failure; how long to wait before the next try.
@@ -282,6 +290,8 @@ private:
     void take(const RegistryListing& listing) {
         std::map<std::string, std::uint64_t, std::less<>> old;
         old.swap(revisions_);
+        if (listing.revision < std::exchange(listed_revision_, listing.revision))
+            doubt_.in(config_.lease_ttl);  // It lost its data.
         for (const auto& entry : listing.entries) {
             old.erase(entry.name);
             take(RegistryEvent{false, entry});
@@ -316,6 +326,7 @@ private:
         auto& known = revisions_[node.name];
         if (revision < known) return;  // An event from before our own write.
         known = revision;
+        missing_.erase(node.name);
         const NodeInfo* found = view_.find(node.name);
         if (found && *found == node) return;
         std::optional<NodeInfo> before;
@@ -324,7 +335,19 @@ private:
         if (owner_ && owner_->on_change) owner_->on_change(before ? &*before : nullptr, &after);
     }
 
+    // After an outage entries may be missing because nobody could renew them: their nodes have a
+    // lease time to register again before they count as gone.
     void remove(const std::string& name) {
+        if (!in_touch_ || doubt_.pending())
+            missing_.insert(name);
+        else
+            drop(name);
+    }
+    void drop_missing() {
+        if (!in_touch_) return;
+        for (const std::string& name : std::exchange(missing_, {})) drop(name);
+    }
+    void drop(const std::string& name) {
         const NodeInfo* found = view_.find(name);
         if (!found) return;
         const NodeInfo before = *found;
@@ -340,6 +363,9 @@ private:
 
     View view_;
     std::map<std::string, std::uint64_t, std::less<>> revisions_;  // of the entries in the view
+    std::uint64_t listed_revision_ = 0;
+    std::set<std::string> missing_;  // in the view, but not in the registry
+    Alarm doubt_;                    // pending: missing nodes are believed to be alive
     Event synced_;
     std::optional<Join<>> watcher_, watch_, tender_, writer_;
     bool in_touch_ = false;

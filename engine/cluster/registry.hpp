@@ -16,6 +16,7 @@ struct RegistryConfig {
 /// Who is alive: registers this node under a lease and watches all the others.
 /// Losing the registry stops nothing: the view stays as last heard, nothing new may be claimed
 /// (lease_held() is false), and a node whose lease was lost registers again as a new incarnation.
+/// Nodes missing after an outage stay in the view for one lease time more, to register again.
 /// Use on the loop of `io` only. Its tasks run in `scope` and end when it is destroyed.
 class Registry {
 public:

@@ -184,7 +184,8 @@ TEST_F(RegistryTest, a_node_that_died_while_the_registry_was_silent_goes_after_i
     world.run_for(1min);
     EXPECT_TRUE(lobby->sees("battle_1"));
     server.pause(false);
-    EXPECT_TRUE(wait([&] { return !lobby->sees("battle_1"); }, 6s));
+    EXPECT_TRUE(wait([&] { return !lobby->sees("battle_1"); }, 11s));
+    EXPECT_TRUE(lobby->sees("lobby_1") && lobby->incarnations.empty());
 }
 
 TEST_F(RegistryTest, a_node_frozen_beyond_its_lease_comes_back_as_another_incarnation) {
@@ -220,11 +221,27 @@ TEST_F(RegistryTest, a_registry_that_lost_its_data_is_filled_again) {
     auto battle = start("battle_1");
     world.run_for(10s);
     server.forget_everything();
+    EXPECT_FALSE(wait([&] { return !lobby->sees("battle_1"); }, 10ms));  // Not all can have died.
     ASSERT_TRUE(
         wait([&] { return lobby->incarnations.size() == 1 && battle->incarnations.size() == 1; }));
     world.run_for(5s);
     EXPECT_EQ(entry("lobby_1")->incarnation, lobby->incarnations[0]);
     EXPECT_TRUE(lobby->registry.lease_held());
+    EXPECT_EQ(lobby->told.size(), 6u);
+    EXPECT_EQ(lobby->take_told().substr(0, 20), "+lobby_1 +battle_1 -");
+}
+
+TEST_F(RegistryTest, a_node_that_died_with_the_registrys_data_goes_after_a_lease_time) {
+    auto lobby = start("lobby_1");
+    auto battle = start("battle_1");
+    ASSERT_TRUE(wait([&] { return lobby->sees("battle_1"); }));
+    server.forget_everything();
+    battle->machine.kill();
+    battle.reset();
+    const TimePoint died = world.now();
+    EXPECT_TRUE(wait([&] { return !lobby->sees("battle_1"); }));
+    EXPECT_NEAR(to_ms(world.now() - died), 5000, 500);
+    EXPECT_TRUE(lobby->sees("lobby_1"));
 }
 
 TEST_F(RegistryTest, forgotten_history_is_listed_again) {
