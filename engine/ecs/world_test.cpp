@@ -135,6 +135,37 @@ TEST(EcsWorld, spawn_many_crosses_blocks_and_reuses_rows) {
     }
 }
 
+TEST(EcsWorld, rows_and_versions_survive_moves_between_blocks) {
+    constexpr std::uint32_t count = 300'000;
+    World world;
+    std::vector<Row> rows;
+    world.spawn_many<Position, Velocity>(count, [&](Row row, Position& p, Velocity&) {
+        p.x = static_cast<float>(rows.size());
+        rows.push_back(row);
+    });
+    const auto mark = world.checkpoint();
+    for (std::uint32_t i = 0; i < count; i += 5) world.get<Position>(rows[i]).y = 1;
+    for (std::uint32_t i = 0; i < count; i += 3) world.destroy(rows[i]);
+    for (std::uint32_t i = 0; i < count; i += 7)
+        if (world.alive(rows[i])) world.add(rows[i], Frozen{});
+    std::vector<char> reported(count);
+    std::size_t total = 0;
+    world.changed<Position>(mark, [&](Row, const Position& p) {
+        ++total;
+        reported[static_cast<std::size_t>(p.x)] = 1;
+    });
+    std::size_t expected = 0;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        ASSERT_EQ(world.alive(rows[i]), i % 3 != 0);
+        if (i % 3 == 0) continue;
+        ASSERT_EQ(world.get<const Position>(rows[i]).x, static_cast<float>(i));
+        ASSERT_EQ(world.has<Frozen>(rows[i]), i % 7 == 0);
+        ASSERT_EQ(reported[i] != 0, i % 5 == 0) << i;
+        expected += i % 5 == 0;
+    }
+    EXPECT_EQ(total, expected);
+}
+
 TEST(EcsWorld, reports_changes_since_a_checkpoint_per_row) {
     World world;
     std::vector<Row> rows;

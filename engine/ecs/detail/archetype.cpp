@@ -13,10 +13,8 @@ constexpr std::uint32_t stagger = 9 * alignment;
 constexpr std::uint32_t aligned(std::uint32_t offset) {
     return (offset + alignment - 1) / alignment * alignment;
 }
-/// Small first blocks and those of huge rows are not.
-constexpr bool pooled(std::uint32_t bytes) {
-    return bytes > BlockPool::block_bytes / 4 && bytes <= BlockPool::block_bytes;
-}
+/// Small first blocks are not.
+constexpr bool pooled(std::uint32_t bytes) { return bytes >= 64 * 1024; }
 }  // namespace
 
 Archetype::Archetype(std::uint32_t index, std::vector<ComponentRecord*> sorted_by_id,
@@ -31,13 +29,9 @@ Archetype::Archetype(std::uint32_t index, std::vector<ComponentRecord*> sorted_b
         bytes_only_ &= columns_.back().bytes_only;
         row_bytes += type.size;
     }
-    // As many rows as a pooled block holds; rows of several KiB get blocks of their own size.
-    const auto padding =
-        static_cast<std::uint32_t>(columns_.size() * (stagger + 3 * alignment) + 4 * alignment);
     full_ = 16;
     shift_ = 4;
-    while (full_ < 32768 && full_ * 2 * row_bytes + padding <= BlockPool::block_bytes)
-        full_ *= 2, ++shift_;
+    while (full_ * 2 * row_bytes <= BlockPool::full_bytes) full_ *= 2, ++shift_;
 }
 
 Archetype::~Archetype() {
@@ -63,7 +57,7 @@ void Archetype::lay_out(std::uint32_t block_rows) {
 std::byte* Archetype::new_block() const {
     auto* block =
         pooled(block_bytes_)
-            ? pool_.take()
+            ? pool_.take(block_bytes_)
             : static_cast<std::byte*>(::operator new(block_bytes_, std::align_val_t{alignment}));
     std::memset(block, 0, rows_offset_);
     return block;
@@ -72,7 +66,7 @@ std::byte* Archetype::new_block() const {
 void Archetype::delete_block(std::byte* block, std::uint32_t bytes) const noexcept {
     for (std::size_t c = 0; c < columns_.size(); ++c) delete[] row_version_arrays(block)[c];
     if (pooled(bytes)) {
-        pool_.give(block);
+        pool_.give(block, bytes);
     } else {
         ::operator delete(block, std::align_val_t{alignment});
     }

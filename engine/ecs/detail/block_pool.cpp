@@ -8,34 +8,37 @@
 
 namespace gyre::ecs::detail {
 namespace {
-constexpr std::size_t slab_bytes = 2 * 1024 * 1024;
-constexpr std::size_t singles_max = slab_bytes / BlockPool::block_bytes;
+std::align_val_t alignment_of(std::size_t bytes) {
+    return std::align_val_t{bytes >= BlockPool::full_bytes ? BlockPool::full_bytes
+                                                           : BlockPool::alignment};
+}
 }  // namespace
 
 BlockPool::~BlockPool() {
-    for (std::byte* block : singles_) ::operator delete(block, std::align_val_t{alignment});
-    for (std::byte* slab : slabs_) ::operator delete(slab, std::align_val_t{slab_bytes});
+    for (const Size& size : sizes_)
+        for (std::byte* block : size.all) ::operator delete(block, alignment_of(size.bytes));
 }
 
-std::byte* BlockPool::take() {
-    if (free_.empty()) {
-        if (singles_.size() < singles_max) {
-            singles_.reserve(singles_max);
-            singles_.push_back(
-                static_cast<std::byte*>(::operator new(block_bytes, std::align_val_t{alignment})));
-            return singles_.back();
-        }
-        slabs_.reserve(slabs_.size() + 1);
-        auto* slab =
-            static_cast<std::byte*>(::operator new(slab_bytes, std::align_val_t{slab_bytes}));
-        slabs_.push_back(slab);
+BlockPool::Size& BlockPool::size_of(std::size_t bytes) {
+    for (Size& size : sizes_)
+        if (size.bytes == bytes) return size;
+    sizes_.push_back({bytes, {}, {}});
+    return sizes_.back();
+}
+
+std::byte* BlockPool::take(std::size_t bytes) {
+    Size& size = size_of(bytes);
+    if (size.free.empty()) {
+        size.all.push_back(nullptr);
+        size.all.back() = static_cast<std::byte*>(::operator new(bytes, alignment_of(bytes)));
 #ifdef __linux__
-        ::madvise(slab, slab_bytes, MADV_HUGEPAGE);  // Without effect where there are none.
+        // Random access misses the TLB less. Without effect where there are no huge pages.
+        if (bytes >= full_bytes) ::madvise(size.all.back(), full_bytes, MADV_HUGEPAGE);
 #endif
-        for (std::size_t at = slab_bytes; at > 0; at -= block_bytes) give(slab + at - block_bytes);
+        return size.all.back();
     }
-    std::byte* block = free_.back();
-    free_.pop_back();
+    std::byte* block = size.free.back();
+    size.free.pop_back();
     return block;
 }
 

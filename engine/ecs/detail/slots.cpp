@@ -8,7 +8,7 @@ namespace gyre::ecs::detail {
 void Slots::grow() {
     GYRE_ASSERT(capacity_ < 0x80000000u, "ecs: more than 2^31 rows");
     if (capacity_ >= page_slots) {
-        pages_.push_back(reinterpret_cast<Slot*>(pool_.take()));
+        pages_.push_back(reinterpret_cast<Slot*>(pool_.take(BlockPool::full_bytes)));
         capacity_ += page_slots;
         return;
     }
@@ -16,7 +16,7 @@ void Slots::grow() {
     std::unique_ptr<Slot[]> larger;
     Slot* page = nullptr;
     if (capacity == page_slots) {
-        page = reinterpret_cast<Slot*>(pool_.take());
+        page = reinterpret_cast<Slot*>(pool_.take(BlockPool::full_bytes));
     } else {
         larger.reset(new Slot[capacity]);
         page = larger.get();

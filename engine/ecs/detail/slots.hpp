@@ -54,10 +54,10 @@ public:
     }
 
 private:
-    static constexpr std::uint32_t shift = 14;
+    static constexpr std::uint32_t shift = 17;
     static constexpr std::uint32_t page_slots = 1u << shift;
     static constexpr std::uint32_t mask = page_slots - 1;
-    static_assert(page_slots * sizeof(Slot) == BlockPool::block_bytes);
+    static_assert(page_slots * sizeof(Slot) == BlockPool::full_bytes);
 
     void grow();
 
