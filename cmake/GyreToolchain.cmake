@@ -12,7 +12,9 @@ set(CMAKE_INSTALL_RPATH "$ORIGIN/../lib")
 
 find_program(GYRE_CCACHE ccache)
 if(GYRE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-    set(CMAKE_CXX_COMPILER_LAUNCHER ${GYRE_CCACHE})
+    # ccache serves files that use a precompiled header only when told that this is safe.
+    set(CMAKE_CXX_COMPILER_LAUNCHER
+        ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${GYRE_CCACHE})
 endif()
 find_program(GYRE_LLD ld.lld-19)
 if(GYRE_LLD)
@@ -38,4 +40,12 @@ endif()
 if(GYRE_SANITIZE)
     # clang links no sanitizer runtime into shared libraries: their symbols come from the executable.
     add_compile_definitions(GYRE_SANITIZED=1)
+endif()
+
+# Without it under the sanitizers: there a file that forgets an include fails.
+set(GYRE_PCH ON)
+if(GYRE_SANITIZE OR NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    set(GYRE_PCH OFF)
+else()
+    add_compile_options("SHELL:-Xclang -fno-pch-timestamp")
 endif()
