@@ -10,8 +10,12 @@ constexpr const world::TypeTable* engine_types[] = {&world::table<NodeService>,
 
 class RegistryOwners : public persistence::Owners {
 public:
-    RegistryOwners(cluster::Registry& registry, cluster::Directory& directory)
-        : registry_(registry), directory_(directory) {}
+    RegistryOwners(cluster::Registry& registry, cluster::Directory& directory, std::string name)
+        : registry_(registry), directory_(directory), name_(std::move(name)) {}
+    std::optional<store::Owner> self() override {
+        if (!registry_.lease_held()) return {};
+        return store::Owner{name_, registry_.incarnation()};
+    }
     Task<bool> alive(store::Owner owner) override {
         return registry_.is_alive(owner.node, owner.incarnation);
     }
@@ -24,6 +28,7 @@ public:
 private:
     cluster::Registry& registry_;
     cluster::Directory& directory_;
+    std::string name_;
 };
 
 }  // namespace
@@ -40,9 +45,8 @@ public:
           rpc_(parts_.io, scope_, rpc_config(), host_),
           directory_(parts_.io.executor(), *registry_),
           resolver_(directory_, homes()),
-          owners_(*registry_, directory_),
-          persist_(host_, parts_.store.documents(), {spec_.name, incarnation_}, owners_,
-                   persist_config()),
+          owners_(*registry_, directory_, spec_.name),
+          persist_(host_, parts_.store.documents(), owners_, persist_config()),
           node_{parts_.io,  scope_,        host_,    rpc_,        directory_, parts_.store,
                 persist_,   parts_.config, metrics_, parts_.keys, info_} {
         identity_.scope = &scope_;
@@ -50,6 +54,11 @@ public:
         identity_.host = &host_;
         identity_.node = &node_;
         rpc_.set_resolver(&resolver_);
+        // What was claimed as the former one stays ours until another claims it: then the epoch
+        // of the claim fences our saves.
+        registry_->on_new_incarnation = [this](std::uint64_t incarnation) {
+            info_.incarnation = incarnation;
+        };
         rpc_.on_link_lost = [this](const io::Endpoint& at, const Error& reason) {
             ContextGuard guard(&scope_.context());
             log::warn("node.link_lost", {{"to", at.to_string()}, {"reason", reason.what()}});

@@ -18,11 +18,10 @@ struct Persist::Loading {
     std::optional<Error> failure;
 };
 
-Persist::Persist(world::Host& host, store::Documents& documents, store::Owner me,
-                 Owners& owners, PersistConfig config)
+Persist::Persist(world::Host& host, store::Documents& documents, Owners& owners,
+                 PersistConfig config)
     : host_(host),
       documents_(documents),
-      me_(std::move(me)),
       owners_(owners),
       config_(config) {
     host_.set_keeper(this);
@@ -142,13 +141,16 @@ Task<> Persist::load(EntityId id, const world::TypeTable& type, bool create,
 Task<store::Document> Persist::claim(std::string collection, std::string key,
                                      std::optional<Bytes> initial, EntityId id) {
     for (int attempt = 0; attempt < 5; ++attempt) {
+        const auto me = owners_.self();
+        if (!me)
+            throw Error(errc::unavailable, collection + "/" + key + ": this node holds no lease");
         const auto found = co_await documents_.find(collection, key);
         if (!found && !initial)
             throw Error(errc::entity_gone, collection + "/" + key + " does not exist");
         std::optional<std::uint64_t> expected;
         if (found && !found->owner.node.empty()) {
             const store::Owner& owner = found->owner;
-            const bool mine = owner.node == me_.node && owner.incarnation == me_.incarnation;
+            const bool mine = owner == *me;
             if (!mine) {
                 bool yielded = false;
                 if (const auto address = owners_.address(owner)) {
@@ -169,7 +171,7 @@ Task<store::Document> Persist::claim(std::string collection, std::string key,
             expected = found->epoch;
         }
         auto claimed =
-            co_await as_result(documents_.claim(collection, key, me_, expected, initial));
+            co_await as_result(documents_.claim(collection, key, *me, expected, initial));
         if (claimed) co_return std::move(*claimed);
         if (!claimed.error().is(errc::conflict)) throw claimed.error();
     }

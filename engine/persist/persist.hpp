@@ -14,8 +14,11 @@ struct PersistConfig {
 class Owners {
 public:
     virtual ~Owners() = default;
-    /// It holds a lease of the registry: it may still write.
+    /// It holds a lease of the registry: it may still write. Error: unavailable, nobody knows.
     virtual Task<bool> alive(store::Owner owner) = 0;
+    /// This node, as the registry knows it now; nothing while it holds no lease: then it keeps
+    /// what it has and claims nothing new.
+    virtual std::optional<store::Owner> self() = 0;
     /// Its address; nothing when it is not known.
     virtual std::optional<io::Endpoint> address(const store::Owner& owner) = 0;
 };
@@ -25,8 +28,8 @@ public:
 /// name, the key the id in decimal.
 class Persist final : public world::Keeper {
 public:
-    Persist(world::Host& host, store::Documents& documents, store::Owner me,
-            Owners& owners, PersistConfig config);
+    Persist(world::Host& host, store::Documents& documents, Owners& owners,
+            PersistConfig config);
     ~Persist() override;
 
     /// Loads an entity that exists. Error: entity_gone, when no document has its id; fenced, when
@@ -59,7 +62,6 @@ private:
 
     world::Host& host_;
     store::Documents& documents_;
-    store::Owner me_;
     Owners& owners_;
     PersistConfig config_;
     std::map<EntityId, std::shared_ptr<Loading>> loading_;
