@@ -46,8 +46,11 @@ public:
     }
 
     static Task<> unregister(std::shared_ptr<Impl> self) {
-        if (self->tender_) self->tender_->cancel();
-        self->tender_.reset();
+        if (self->tender_) {
+            Join<> job = std::move(*self->tender_);
+            self->tender_.reset();
+            co_await cancel_and_join(std::move(job));
+        }
         if (!std::exchange(self->registered_, false)) co_return;
         const auto revoked = co_await as_result(self->ask(self->backend_->revoke(self->lease_)));
         if (!revoked.ok())

@@ -188,6 +188,20 @@ TEST_F(RegistryTest, a_node_that_died_while_the_registry_was_silent_goes_after_i
     EXPECT_TRUE(lobby->sees("lobby_1") && lobby->incarnations.empty());
 }
 
+TEST_F(RegistryTest, leaving_does_not_wait_for_a_silent_registry) {
+    auto lobby = start("lobby_1");
+    auto battle = start("battle_1");
+    server.pause(true);
+    const TimePoint begun = world.now();
+    world.run(battle->machine, battle->registry.unregister());
+    EXPECT_LE(world.now() - begun, 1100ms);
+    EXPECT_FALSE(battle->registry.lease_held());
+    world.run(battle->machine, battle->registry.unregister());
+    battle.reset();
+    server.pause(false);
+    EXPECT_TRUE(wait([&] { return !lobby->sees("battle_1"); }, 11s));
+}
+
 TEST_F(RegistryTest, a_node_frozen_beyond_its_lease_comes_back_as_another_incarnation) {
     auto lobby = start("lobby_1");
     auto battle = start("battle_1");
