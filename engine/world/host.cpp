@@ -163,7 +163,16 @@ Task<> Host::destroy(EntityId id) {
             log::error("world.last_save_failed",
                        {{"type", record.type.name}, {"entity", id}, {"error", saved.error().what()}});
     }
+    const auto ended = record.ended;
     entities_.erase(id);
+    ended->set();
+}
+
+Task<> Host::gone(EntityId id) {
+    const Record* record = find(id);
+    if (!record) co_return;
+    const auto ended = record->ended;
+    co_await ended->wait();
 }
 
 void Host::retire(EntityId id) { (void)go(*node_.scope, destroy(id)); }

@@ -55,6 +55,7 @@ struct Record {
     Timers timers;
     Mutex serial;
     Event started;
+    std::shared_ptr<Event> ended = std::make_shared<Event>();  ///< Set when it is no more.
     bool stopping = false;
     std::shared_ptr<void> storage;  ///< What the persistence layer keeps with it.
 };
@@ -88,6 +89,7 @@ public:
     /// outside of the entity, or retire() it.
     Task<> destroy(EntityId id);
     void retire(EntityId id);  ///< destroy() as a task of the node.
+    Task<> gone(EntityId id);  ///< Waits until it is no more.
     Record* find(EntityId id) const;
     std::size_t entities() const { return entities_.size(); }
     std::vector<EntityId> ids(std::string_view type) const;  ///< Ascending.

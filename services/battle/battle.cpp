@@ -143,9 +143,7 @@ Task<Reservation> Battle::reserve(Plan plan) {
     co_return Reservation{match, here.info.name, here.info.incarnation, here.rpc.address(), here.info.client_address};
 }
 
-Task<> Battle::wait_end(EntityId match) {
-    while (this_node().host.find(match)) co_await sleep(100ms);
-}
+Task<> Battle::wait_end(EntityId match) { return this_node().host.gone(match); }
 
 BattleStatus Battle::status() {
     return {this_node().host.ids(sessions_->config().entity).size(), sessions_->players()};
