@@ -64,6 +64,7 @@ public:
             log::warn("node.link_lost", {{"to", at.to_string()}, {"reason", reason.what()}});
             directory_.suspect(at);
         };
+        rpc_.on_link_opened = [this](const io::Endpoint& at) { directory_.trust(at); };
     }
 
     Task<> start() {

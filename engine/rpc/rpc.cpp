@@ -169,6 +169,7 @@ Task<> Rpc::dial(io::Endpoint to) {
         link.connection = std::move(*opened);
         link.failure.reset();
         link.back_off = Duration::zero();
+        if (on_link_opened) on_link_opened(to);
     } else {
         const Error reason = opened ? Error(errc::closed, "at once") : opened.error();
         link.failure.emplace(errc::disconnected, "no link to " + to.to_string() + ": " + reason.what());

@@ -40,6 +40,7 @@ public:
     void set_resolver(Resolver* resolver) { resolver_ = resolver; }
     /// A link that was open is lost: (address, reason). Called outside of tasks.
     std::function<void(const io::Endpoint&, const Error&)> on_link_lost;
+    std::function<void(const io::Endpoint&)> on_link_opened;
 
     /// To a service (entity 0) or entity at an address; the own address needs no link.
     Task<Bytes> call(io::Endpoint to, EntityId entity, MethodName method, Bytes arguments,
