@@ -6,6 +6,25 @@
 # and nothing of it stays behind when it is replaced.
 set(GYRE_GAME_MODULE_EXPORTS ${CMAKE_CURRENT_LIST_DIR}/gyre_game_module.map)
 
+# The include of game code, compiled once for all modules of a project. A sanitizer build does without, so
+# a file that forgets an include is found.
+set(GYRE_GAME_MODULE_HEADER gyre/module/gyre.hpp)
+function(gyre_game_module_precompile target)
+    if(GYRE_SANITIZE OR NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+        return()
+    endif()
+    if(NOT TARGET gyre_game_pch)
+        file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/gyre_game_pch.cpp CONTENT "")
+        add_library(gyre_game_pch OBJECT ${CMAKE_BINARY_DIR}/gyre_game_pch.cpp)
+        target_link_libraries(gyre_game_pch PRIVATE gyre::gyre)
+        target_precompile_headers(gyre_game_pch PRIVATE <${GYRE_GAME_MODULE_HEADER}>)
+        target_compile_options(gyre_game_pch PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
+        set_target_properties(gyre_game_pch PROPERTIES POSITION_INDEPENDENT_CODE ON
+            CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+    endif()
+    target_precompile_headers(${target} REUSE_FROM gyre_game_pch)
+endfunction()
+
 function(gyre_game_module name)
     cmake_parse_arguments(arg "" "" "SOURCES;TESTS;DEPENDS;LINKS" ${ARGN})
     if(NOT arg_SOURCES)
@@ -27,6 +46,7 @@ function(gyre_game_module name)
         LINK_DEPENDS ${GYRE_GAME_MODULE_EXPORTS}
         CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
         INSTALL_RPATH "$ORIGIN/../..")
+    gyre_game_module_precompile(${target})
     install(TARGETS ${target} LIBRARY DESTINATION lib/gyre/modules)
     if(TARGET gyre_up)
         add_dependencies(gyre_up ${target})

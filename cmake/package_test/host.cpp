@@ -1,14 +1,14 @@
-// Loads the module by its path; it must export gyre_module and nothing else.
+// Loads the module by its path: it must bring its type, and export nothing but gyre_module.
 #include <dlfcn.h>
 
 #include <cstdio>
-#include <gyre/base/error.hpp>
+#include <gyre/module/loader.hpp>
 
 int main(int, char** arguments) {
+    const auto loaded = gyre::module::load(arguments[1]);
+    if (!loaded) return std::fprintf(stderr, "%s\n", loaded.error().what()), 1;
+    if (loaded->types().size() != 1 || loaded->manifest->name != std::string_view("sample")) return 2;
     void* module = dlopen(arguments[1], RTLD_NOW | RTLD_LOCAL);
-    if (!module) return std::fprintf(stderr, "%s\n", dlerror()), 1;
-    const auto* number = static_cast<const int*>(dlsym(module, "gyre_module"));
-    if (!number || *number != 7) return 2;
-    if (dlsym(module, "_Z4failv") || dlsym(module, "hidden_by_the_map")) return 3;
-    return gyre::Error(gyre::errc::closed).is("closed") ? 0 : 4;
+    if (!module || !dlsym(module, "gyre_module") || dlsym(module, "_Z14not_for_othersv")) return 3;
+    return gyre::module::load("/nowhere/sample.so").ok() ? 4 : 0;
 }

@@ -1,14 +1,24 @@
-#include <gyre/base/error.hpp>
+#include <gyre/module/gyre.hpp>
 
-extern "C" __attribute__((visibility("default"))) const int gyre_module = 7;
-void fail() { throw gyre::Error(gyre::errc::conflict, "thrown in a module"); }
-__attribute__((used)) void (*hidden_by_the_map)() = fail;
+namespace sample {
 
-// What the host calls without a symbol: the loader runs it, so an Error must cross the border here.
-__attribute__((constructor)) static void on_load() {
-    try {
-        fail();
-    } catch (const gyre::Error& error) {
-        if (!error.is(gyre::errc::conflict)) __builtin_trap();
+struct Greeter : gyre::Entity<Greeter> {
+    std::uint32_t greeted = 0;
+
+    gyre::Task<std::string> greet(std::string name) {
+        if (name.empty()) throw gyre::Error(gyre::errc::bad_arguments, "nobody to greet");
+        ++greeted;
+        co_return "hello " + name;
     }
-}
+
+    static consteval auto describe() {
+        return gyre::type<Greeter>("Greeter", gyre::field<&Greeter::greeted>(),
+                                   gyre::method<&Greeter::greet>());
+    }
+};
+
+}  // namespace sample
+
+__attribute__((used)) void not_for_others() {}
+
+GYRE_MODULE("sample", sample::Greeter)
