@@ -68,7 +68,7 @@ def figure(report, name):
     if name in report:
         return report[name]
     outer, _, inner = name.rpartition("_")
-    return report.get(outer, {}).get(inner)
+    return report[outer].get(inner) if isinstance(report.get(outer), dict) else None
 
 
 def running_cluster():
@@ -83,7 +83,9 @@ def running_cluster():
                                   stdout=subprocess.PIPE, text=True, cwd=ROOT, timeout=300)
             lines = [line for line in bots.stdout.splitlines() if line.startswith("{")]
             report = json.loads(lines[-1]) if lines else {}
-            row("bots_500_errors", report.get("errors") if bots.returncode == 0 else None, "")
+            row("bots_500_errors", report.get("errors"), "")
+            row("bots_500_logged_in", report.get("logins"), "")
+            row("bots_500_matches", report.get("matches_finished"), "")
             for name in ("rtt_ms_p50", "rtt_ms_p99", "input_to_state_ms_p50", "input_to_state_ms_p99"):
                 row(name, figure(report, name), "ms")
             row("bots_500_rss_mib", round(rss_mib(up.pid), 1), "MiB")
