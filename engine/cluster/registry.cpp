@@ -306,6 +306,7 @@ private:
     }
 
     void take(const RegistryEvent& event) {
+        const ContextGuard guard(&scope_.context());  // Who listens acts and logs as this node.
         const RegistryEntry& entry = event.entry;
         const bool own = registered_ && entry.name == node_.name && entry.revision > revision_;
         if (event.deleted) {
@@ -347,6 +348,7 @@ private:
             drop(name);
     }
     void drop_missing() {
+        const ContextGuard guard(&scope_.context());
         if (!in_touch_) return;
         for (const std::string& name : std::exchange(missing_, {})) drop(name);
     }

@@ -84,14 +84,13 @@ public:
         auto started = [](Impl* self) -> Task<> {
             co_await self->host_.start_services(self->spec_.role);
             co_await self->registry_->register_node(self->info_);
+            log::info("node.started", {{"address", self->info_.address.to_string()},
+                                       {"incarnation", self->info_.incarnation}});
         };
         auto job = go(scope_, started(this));
         co_await job;
         persist_.start_autosave(scope_);
         (void)go(scope_, report());
-        log::info("node.started", {{"name", spec_.name},
-                                   {"address", info_.address.to_string()},
-                                   {"incarnation", incarnation_}});
     }
 
     Task<> stop() {
