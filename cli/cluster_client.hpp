@@ -1,0 +1,34 @@
+#pragma once
+#include <gyre/io/loop.hpp>
+#include <gyre/node/data_folder.hpp>
+#include <gyre/rpc/rpc.hpp>
+
+#include <memory>
+
+namespace gyre::cli {
+
+/// A tool's link to the nodes of a data folder: proves the cluster key as a node called "cli".
+class ClusterClient {
+public:
+    /// Errors: not_found (nothing runs there), bad_config (the key cannot be read).
+    explicit ClusterClient(const std::string& data);
+    ~ClusterClient();
+
+    const node::ClusterFile& file() const { return file_; }
+    /// What the first node that answers knows of the cluster. Error: unavailable, none answers.
+    std::vector<cluster::NodeInfo> nodes();
+    /// Any method: the reply with field names, msgpack. Errors: the callee's and those of the link.
+    Bytes call(const io::Endpoint& to, EntityId entity, std::string_view method, Bytes arguments,
+               Duration limit);
+
+private:
+    class Deaf;
+    node::ClusterFile file_;
+    io::Loop loop_;
+    NodeIdentity identity_;
+    std::unique_ptr<Deaf> deaf_;
+    std::unique_ptr<Scope> scope_;
+    std::unique_ptr<rpc::Rpc> rpc_;
+};
+
+}  // namespace gyre::cli

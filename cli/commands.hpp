@@ -1,0 +1,41 @@
+#pragma once
+#include <gyre/node/process.hpp>
+
+#include <string>
+#include <vector>
+
+/// What the subcommands do; each returns the exit code. Data goes to stdout, talk to stderr.
+namespace gyre::cli {
+
+struct UpOptions {
+    node::ProcessOptions process;
+    bool processes = false;  ///< One process for each node, with an etcd.
+};
+/// Starts the cluster and keeps it running until SIGINT or SIGTERM.
+int up(const UpOptions& options);
+
+struct NodeOptions {
+    node::ProcessOptions process;
+    int ready_fd = -1;  ///< Gets the ClusterFile as JSON once all nodes run; -1: stdout is told.
+};
+/// Runs nodes in this process: what `up` starts.
+int run_nodes(const NodeOptions& options);
+
+int ps(const std::string& data, bool json);
+
+struct CallOptions {
+    std::string data;
+    std::string node;    ///< Name, or HOST:PORT.
+    std::string method;  ///< "Type.method"
+    std::vector<std::string> arguments;  ///< A JSON value each.
+    std::string entity;  ///< Decimal id; empty: a service.
+    double timeout_s = 5;
+};
+int call(const CallOptions& options);
+
+int down(const std::string& data);
+
+/// For people: where clients and nodes are reached, and what to do next.
+void print_banner(const node::ClusterFile& file, const std::string& data);
+
+}  // namespace gyre::cli

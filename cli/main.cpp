@@ -1,0 +1,127 @@
+#include <gyre/module/loader.hpp>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "commands.hpp"
+#include "terminal.hpp"
+#ifdef GYRE_HAS_BOTS
+#include "bots.hpp"
+#endif
+
+namespace gyre::cli {
+namespace {
+
+void add_data(CLI::App& command, std::string& data) {
+    command.add_option("--data", data, "folder with the keys, documents and logs of the cluster")
+        ->capture_default_str();
+}
+
+void add_process_options(CLI::App& command, node::ProcessOptions& options) {
+    add_data(command, options.data);
+    command.add_option("--config", options.config_file, "configuration (gyre.json, if it is there)");
+    command.add_option("--set", options.set, "one value over the configuration: cluster.zone=3")
+        ->type_name("KEY=VALUE")
+        ->allow_extra_args(false);
+    command.add_option("--ports", options.first_port,
+                       "ports counted from this one instead of the configured; 0: free ones");
+}
+
+/// "gate_0=4001,4002,0": how `up` gives a node that it restarts the ports it had.
+bool read_pin(const std::string& text, std::vector<node::NodeSpec>& pinned) {
+    char name[128];
+    unsigned short port, client, http;
+    if (std::sscanf(text.c_str(), "%127[^=]=%hu,%hu,%hu", name, &port, &client, &http) != 4) return false;
+    pinned.push_back({name, "", port, client, http});
+    return true;
+}
+
+int run(int argc, char** argv) {
+    CLI::App app("gyre: runs and operates a cluster of game servers", "gyre");
+    app.require_subcommand(1);
+    int code = 0;
+    std::string data = node::ProcessOptions{}.data;
+
+    UpOptions up_options;
+    auto* up_command = app.add_subcommand("up", "start a cluster and keep it running until Ctrl-C");
+    add_process_options(*up_command, up_options.process);
+    up_command->add_flag("--processes", up_options.processes,
+                         "one process for each node, with an etcd: the configured one, or one of its own");
+    up_command->callback([&] { code = up(up_options); });
+
+    auto* ps_command = app.add_subcommand("ps", "list the nodes and what they carry");
+    bool json = false;
+    add_data(*ps_command, data);
+    ps_command->add_flag("--json", json, "as JSON");
+    ps_command->callback([&] { code = ps(data, json); });
+
+    CallOptions call_options;
+    auto* call_command = app.add_subcommand("call", "call a method: gyre call lobby_0 Lobby.method 1 '\"text\"'");
+    call_command->add_option("node", call_options.node, "name of a node, or HOST:PORT")->required();
+    call_command->add_option("method", call_options.method, "Type.method")->required();
+    call_command->add_option("arguments", call_options.arguments, "a JSON value each");
+    call_command->add_option("--entity", call_options.entity, "id of the entity; without: a service");
+    call_command->add_option("--timeout", call_options.timeout_s, "seconds")
+        ->capture_default_str()
+        ->check(CLI::Range(0.001, 3600.0));
+    add_data(*call_command, data);
+    call_command->callback([&] {
+        call_options.data = data;
+        code = call(call_options);
+    });
+
+    auto* down_command = app.add_subcommand("down", "end a cluster as Ctrl-C does, and wait for its end");
+    add_data(*down_command, data);
+    down_command->callback([&] { code = down(data); });
+
+    NodeOptions node_options;
+    std::vector<std::string> pins;
+    bool all = false;
+    auto* node_command = app.add_subcommand("node", "run nodes in this process, without a restart");
+    add_process_options(*node_command, node_options.process);
+    auto* name_option = node_command->add_option("--name", node_options.process.nodes, "nodes of the configuration")
+                            ->allow_extra_args(false);
+    node_command->add_flag("--all", all, "all nodes of the configuration")->excludes(name_option);
+    node_command->add_option("--ready-fd", node_options.ready_fd)->group("");
+    node_command->add_option("--pin", pins)->allow_extra_args(false)->group("");
+    node_command->callback([&] {
+        if (!all && node_options.process.nodes.empty())
+            throw CLI::ValidationError("node", "--all or --name NAME");
+        for (const auto& pin : pins)
+            if (!read_pin(pin, node_options.process.pinned))
+                throw CLI::ValidationError("--pin", pin + ": expected NAME=PORT,PORT,PORT");
+        node_options.process.supervised = node_options.ready_fd >= 0;
+        code = run_nodes(node_options);
+    });
+
+    auto* version_command = app.add_subcommand("version", "which build this is");
+    version_command->callback([] {
+        std::printf("gyre %s, build %s\n", GYRE_VERSION,
+                    module::build_id_of(reinterpret_cast<const void*>(&node::run_process)).c_str());
+    });
+#ifdef GYRE_HAS_BOTS
+    add_bots_command(app, code);
+#endif
+    if (argc < 2) {
+        std::fputs(app.help().c_str(), stderr);
+        return node::exit_code::refused;
+    }
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? node::exit_code::ok : node::exit_code::refused;
+    }
+    return code;
+}
+
+}  // namespace
+}  // namespace gyre::cli
+
+int main(int argc, char** argv) {
+    try {
+        return gyre::cli::run(argc, argv);
+    } catch (const std::exception& error) {
+        gyre::cli::say(error.what());
+        return gyre::node::exit_code::failed;
+    }
+}

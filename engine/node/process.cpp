@@ -1,0 +1,356 @@
+#include <gyre/base/hash.hpp>
+#include <gyre/codec/json.hpp>
+#include <gyre/cluster/embedded_registry.hpp>
+#include <gyre/io/loop.hpp>
+#include <gyre/log/backend.hpp>
+#include <gyre/log/log.hpp>
+#include <gyre/module/loader.hpp>
+#include <gyre/node/node_runtime.hpp>
+#include <gyre/node/process.hpp>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+#if __has_include(<gyre/cluster/etcd_registry.hpp>)
+#include <gyre/cluster/etcd_registry.hpp>
+#define GYRE_HAS_ETCD 1
+#endif
+
+namespace gyre::node {
+namespace {
+
+/// The section "log" of gyre.json.
+struct LogConfig {
+    std::string level = "info";  ///< trace, debug, info, warn, error.
+    bool json = false;
+    bool console = true;
+    static consteval auto describe() {
+        return type<LogConfig>("LogConfig", field<&LogConfig::level>(), field<&LogConfig::json>(),
+                               field<&LogConfig::console>());
+    }
+    Result<> validate() const {
+        return config::Check().that(log::parse_level(level).has_value(), "level",
+                                    "\"" + level + "\" is none of trace, debug, info, warn, error");
+    }
+};
+
+/// Roles start in this order: who is asked before who asks.
+std::size_t start_rank(std::string_view role) {
+    constexpr std::string_view order[] = {"dispatcher", "battle", "lobby", "account", "gate"};
+    return static_cast<std::size_t>(std::ranges::find(order, role) - std::begin(order));
+}
+
+std::string hex(std::uint64_t value) {
+    char text[17];
+    std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
+    return text;
+}
+
+void assign_ports(std::vector<NodeSpec>& nodes, std::uint16_t first) {
+    const auto next = [&first] { return first == 0 ? std::uint16_t{0} : first++; };
+    for (auto& node : nodes) {
+        node.port = next();
+        node.client_port = next();
+        node.http_port = next();
+    }
+}
+
+Error named(const std::string& node, const Error& error) {
+    return error.message().find(node) != std::string::npos
+               ? error
+               : Error(error.code(), "node " + node + ": " + error.message());
+}
+
+/// Trying again may help: something else has to answer first.
+bool may_pass(const Error& error) {
+    for (const auto code : {errc::unavailable, errc::timed_out, errc::disconnected, errc::refused,
+                            errc::cancelled, errc::internal, errc::overloaded})
+        if (error.is(code)) return true;
+    return false;
+}
+
+/// Sections nobody reads that look like one somebody does. Not refused: games have their own.
+std::vector<std::string> doubts(const config::Document& document, const ClusterConfig& cluster) {
+    std::vector<std::string_view> known = {"cluster", "log", "store"};
+    known.insert(known.end(), cluster.modules.begin(), cluster.modules.end());
+    for (const auto& node : cluster.nodes) known.push_back(node.role);
+    const auto json = document.to_json();
+    const auto bytes = json ? json_to_msgpack(*json) : Result<Bytes>(json.error());
+    if (!bytes) return {};
+    std::vector<std::string> found;
+    Reader reader(*bytes);
+    std::size_t sections = 0;
+    std::string_view name;
+    for (bool more = reader.map(sections); more && sections > 0; --sections) {
+        more = reader.text(name) && reader.skip();
+        if (!more || std::ranges::count(known, name)) continue;
+        Reader asked({});
+        (void)asked.unknown_name("section", name, known);
+        if (auto reason = asked.error_message("config"); reason.find("did you mean") != std::string::npos)
+            found.push_back(std::move(reason));
+    }
+    return found;
+}
+
+class Process {
+public:
+    Process(Setup setup, DataFolder folder, bool supervised)
+        : setup_(std::move(setup)), folder_(std::move(folder)), supervised_(supervised) {}
+
+    int run(const std::function<void(const ClusterFile&)>& ready) {
+        loop_.on_signal({SIGINT, SIGTERM, SIGHUP}, [this](int number) { on_signal(number); });
+        if (auto prepared = prepare(); !prepared) return tell(prepared.error());
+        loop_.executor().on_dropped_failure = [](const Error& error) {
+            log::error("task.failed", {{"error", error.what()}, {"at", error.where()}});
+        };
+        const int code = loop_.run_task(live(ready));
+        log::stop();
+        return code;
+    }
+
+private:
+    Result<> prepare() {
+        const auto log = setup_.config.as<LogConfig>("log");
+        if (!log) return log.error();
+        auto keys = folder_.keys(loop_);
+        if (!keys) return keys.error();
+        keys_ = *keys;
+        for (const auto& name : setup_.cluster.modules) {
+            auto loaded = module::load(name);
+            if (!loaded) return loaded.error();
+            modules_.push_back(*std::move(loaded));
+        }
+        if (auto served = check_roles(); !served) return served;
+        if (setup_.cluster.registry.kind == RegistryKind::embedded) {
+            if (!setup_.whole())
+                return Error(errc::bad_config,
+                             "cluster.registry.kind: embedded knows the nodes of one process only; "
+                             "some of them alone need \"etcd\" (gyre up --processes)");
+            embedded_ = std::make_unique<cluster::EmbeddedRegistryServer>(loop_.executor());
+        } else if (auto possible = check_etcd(); !possible) {
+            return possible;
+        }
+        log::Config config;
+        config.level = *log::parse_level(log->level);
+        config.json = log->json;
+        config.console = log->console;
+        config.file = folder_.file(
+            "logs/" + (setup_.whole() || setup_.nodes.empty() ? "gyre" : setup_.nodes.front().name) + ".log");
+        return log::start(config);
+    }
+
+    /// A role nobody serves is a misspelt one.
+    Result<> check_roles() const {
+        std::set<std::string> roles;
+        for (const auto& module : modules_)
+            for (const auto* type : module.types())
+                if (type->kind == world::TypeKind::service && !type->role.empty())
+                    roles.emplace(type->role);
+        for (const auto& node : setup_.nodes) {
+            if (roles.contains(node.role)) continue;
+            std::string known;
+            for (const auto& role : roles) known += (known.empty() ? "" : ", ") + role;
+            return Error(errc::bad_config, "cluster.nodes: role \"" + node.role + "\" of " + node.name +
+                                               ": no module serves it; cluster.modules serve " + known);
+        }
+        return {};
+    }
+
+    Result<> check_etcd() const {
+#ifdef GYRE_HAS_ETCD
+        if (setup_.cluster.registry.endpoints.empty())
+            return Error(errc::bad_config, "cluster.registry.endpoints: at least one, as 127.0.0.1:2379");
+        for (const auto& text : setup_.cluster.registry.endpoints)
+            if (auto parsed = io::Endpoint::parse(text); !parsed)
+                return Error(errc::bad_config, "cluster.registry.endpoints: " + parsed.error().message());
+        return {};
+#else
+        return Error(errc::bad_config, "cluster.registry.kind: this build has no etcd");
+#endif
+    }
+
+    std::unique_ptr<cluster::Registry> make_registry(Scope& scope, const std::string& node) {
+        cluster::RegistryConfig config;
+        config.lease_ttl = setup_.cluster.timeouts.lease;
+        if (embedded_)
+            return std::make_unique<cluster::EmbeddedRegistry>(loop_, scope, *embedded_, node, config);
+#ifdef GYRE_HAS_ETCD
+        std::vector<io::Endpoint> endpoints;
+        for (const auto& text : setup_.cluster.registry.endpoints)
+            endpoints.push_back(io::Endpoint::parse(text).value());
+        return std::make_unique<cluster::EtcdRegistry>(loop_, scope, std::move(endpoints),
+                                                       setup_.cluster.name, config);
+#else
+        return nullptr;
+#endif
+    }
+
+    Task<int> live(std::function<void(const ClusterFile&)> ready) {
+        std::optional<Error> failure;
+        {
+            auto job = go(start());
+            starting_ = &job;
+            try {
+                co_await job;
+            } catch (...) {
+                failure = to_error(std::current_exception());
+            }
+            starting_ = nullptr;
+        }
+        int code = exit_code::ok;
+        if (!failure) {
+            log::flush();  // What people read comes after it.
+            ready(file_);
+            while (signals_ == 0) co_await stop_.wait();
+            log::info("process.draining", {{"limit_ms", setup_.cluster.drain_limit}});
+        } else if (signals_ == 0) {
+            code = tell(*failure);
+        }
+        const auto drained = co_await as_result(with_timeout(setup_.cluster.drain_limit, drain()));
+        if (!drained)
+            std::fprintf(stderr, "gyre: %s did not end within cluster.drain_limit (%lld ms)\n",
+                         draining_.c_str(),
+                         static_cast<long long>(setup_.cluster.drain_limit.count()));
+        if (setup_.whole() && !supervised_) folder_.forget_cluster();
+        if (!drained || starting_node_) {
+            // Half a node cannot be taken apart; it has saved, or has nothing to save.
+            log::flush();
+            ::_exit(drained ? code : exit_code::failed);
+        }
+        store_.reset();
+        co_return code;
+    }
+
+    Task<> start() {
+        store::StoreConfig config = setup_.config.as<store::StoreConfig>("store").value();
+        if (config.folder == store::StoreConfig{}.folder) config.folder = folder_.path();
+        store_ = co_await store::open(loop_, config);
+        NodeParts parts{
+            loop_,    *store_,  setup_.config,
+            setup_.cluster, keys_, modules_,
+            [this](Scope& scope, const std::string& node) { return make_registry(scope, node); },
+            module::build_id_of(reinterpret_cast<const void*>(&run_process)),
+            static_cast<std::uint64_t>(::getpid())};
+        file_.name = setup_.cluster.name;
+        file_.pid = static_cast<std::uint64_t>(supervised_ ? ::getppid() : ::getpid());
+        file_.mode = setup_.whole() ? "process" : "processes";
+        file_.config = setup_.cluster.nodes;
+        for (const auto& spec : setup_.nodes) {
+            starting_node_ = std::make_unique<NodeRuntime>(parts, spec);
+            try {
+                co_await starting_node_->start();
+            } catch (const Error& error) {
+                throw named(spec.name, error);
+            }
+            running_.push_back(std::move(starting_node_));
+            file_.nodes.push_back(running_.back()->info());
+            folder_.write(file_.nodes.back()).value();
+        }
+        if (setup_.whole()) folder_.write(file_).value();
+    }
+
+    Task<> drain() {
+        for (auto node = running_.rbegin(); node != running_.rend(); ++node) {
+            draining_ = (*node)->info().name;
+            co_await (*node)->stop();
+        }
+        while (!running_.empty()) running_.pop_back();
+    }
+
+    void on_signal(int number) {
+        if (++signals_ > 1) {
+            std::fprintf(stderr, "gyre: signal %d again: ended at once, without saving\n", number);
+            log::flush(200ms);
+            ::_exit(exit_code::interrupted);
+        }
+        if (starting_) starting_->cancel();
+        stop_.notify_all();
+    }
+
+    int tell(const Error& error) {
+        log::error("process.cannot_start", {{"error", error.what()}, {"at", error.where()}});
+        log::flush();
+        std::fprintf(stderr, "gyre: %s\n", error.what());
+        return may_pass(error) ? exit_code::failed : exit_code::refused;
+    }
+
+    Setup setup_;
+    DataFolder folder_;
+    bool supervised_;
+    io::Loop loop_;
+    module::Keys keys_;
+    std::vector<module::Loaded> modules_;
+    std::unique_ptr<cluster::EmbeddedRegistryServer> embedded_;
+    std::unique_ptr<store::Store> store_;
+    std::vector<std::unique_ptr<NodeRuntime>> running_;
+    std::unique_ptr<NodeRuntime> starting_node_;  // until it has started
+    ClusterFile file_;
+    std::string draining_;
+    Join<>* starting_ = nullptr;
+    Signal stop_;
+    int signals_ = 0;
+};
+
+}  // namespace
+
+Result<Setup> read_setup(const ProcessOptions& options, const DataFolder& folder) {
+    std::string path = options.config_file;
+    if (path.empty() && ::access("gyre.json", F_OK) == 0) path = "gyre.json";
+    auto document = path.empty() ? Result<config::Document>(config::Document())
+                                 : config::Document::from_file(path);
+    if (!document) return document.error();
+    if (auto set = document->set_from_environment(environ); !set) return set.error();
+    for (const auto& assignment : options.set)
+        if (auto set = document->set(assignment); !set) return set.error();
+
+    auto cluster = document->as<ClusterConfig>("cluster");
+    if (!cluster) return cluster.error();
+    if (cluster->name.empty()) cluster->name = "gyre-" + hex(fnv1a(folder.path()));
+    if (options.first_port) assign_ports(cluster->nodes, *options.first_port);
+    for (const auto& pin : options.pinned)
+        for (auto& node : cluster->nodes)
+            if (node.name == pin.name)
+                node.port = pin.port, node.client_port = pin.client_port, node.http_port = pin.http_port;
+    auto warnings = doubts(*document, *cluster);
+    Setup setup{*std::move(document), *std::move(cluster), {}, std::move(warnings)};
+    for (const auto& node : setup.cluster.nodes)
+        if (options.nodes.empty() || std::ranges::count(options.nodes, node.name))
+            setup.nodes.push_back(node);
+    for (const auto& name : options.nodes) {
+        if (std::ranges::count(setup.nodes, name, &NodeSpec::name)) continue;
+        std::string known;
+        for (const auto& node : setup.cluster.nodes) known += (known.empty() ? "" : ", ") + node.name;
+        return Error(errc::not_found, "no node " + name + " in cluster.nodes, which are: " + known);
+    }
+    std::ranges::sort(setup.nodes, {}, [](const NodeSpec& n) { return std::pair(start_rank(n.role), n.name); });
+    return setup;
+}
+
+int run_process(const ProcessOptions& options, std::function<void(const ClusterFile&)> ready) {
+    const auto refuse = [](const Error& error) {
+        std::fprintf(stderr, "gyre: %s\n", error.what());
+        return exit_code::refused;
+    };
+    auto folder = DataFolder::open(options.data);
+    if (!folder) return refuse(folder.error());
+    auto setup = read_setup(options, *folder);
+    if (!setup) return refuse(setup.error());
+    if (!options.supervised)
+        for (const auto& warning : setup->warnings) std::fprintf(stderr, "gyre: %s\n", warning.c_str());
+    std::optional<FolderLock> lock;
+    if (!options.supervised && setup->whole()) {
+        auto taken = folder->lock();
+        if (!taken) return refuse(taken.error());
+        lock.emplace(*std::move(taken));
+        folder->forget_cluster();
+    }
+    try {
+        return Process(*std::move(setup), *std::move(folder), options.supervised).run(ready);
+    } catch (const Error& error) {
+        return refuse(error);
+    }
+}
+
+}  // namespace gyre::node

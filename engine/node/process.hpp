@@ -1,0 +1,38 @@
+#pragma once
+#include <functional>
+#include <gyre/node/data_folder.hpp>
+
+namespace gyre::node {
+
+struct ProcessOptions {
+    std::string config_file;         ///< Empty: gyre.json of the working folder, if it is there.
+    std::vector<std::string> set;    ///< "cluster.host=127.0.0.1": stronger than file and environment.
+    std::string data = ".gyre";
+    std::vector<std::string> nodes;  ///< Which nodes of the config; empty: all.
+    std::optional<std::uint16_t> first_port;  ///< Instead of all configured ports; 0: free ones.
+    std::vector<NodeSpec> pinned = {};  ///< Ports of these names, above all else: as they were before.
+    bool supervised = false;  ///< Another process holds the folder, restarts this one and is told.
+};
+
+/// The configuration of a process, read and checked.
+struct Setup {
+    config::Document config;
+    ClusterConfig cluster;
+    std::vector<NodeSpec> nodes;  ///< Those of this process, in the order in which they start.
+    std::vector<std::string> warnings;  ///< What looks like a mistake but may be meant.
+    bool whole() const { return nodes.size() == cluster.nodes.size(); }
+};
+/// Errors: bad_config, names file, line and key; not_found, names a node that is not configured.
+Result<Setup> read_setup(const ProcessOptions& options, const DataFolder& folder);
+
+/// Ends of a process. 2 is for people: trying again changes nothing.
+namespace exit_code {
+inline constexpr int ok = 0, failed = 1, refused = 2, interrupted = 130;
+}
+
+/// Runs nodes until SIGINT or SIGTERM, then drains them in reverse order; a second signal ends it at
+/// once. Tells `ready` when all have started, and stderr why it fails. Returns an exit_code.
+/// Call once, before any thread is started.
+int run_process(const ProcessOptions& options, std::function<void(const ClusterFile&)> ready);
+
+}  // namespace gyre::node
