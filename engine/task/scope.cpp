@@ -72,11 +72,7 @@ void detail::report_dropped(Chain& chain, const std::exception_ptr& failure) noe
     if (error.is(errc::cancelled)) return;
     if (chain.executor->on_dropped_failure) {
         ContextGuard guard(&chain);
-        try {
-            chain.executor->on_dropped_failure(error);
-        } catch (...) {
-            // Nobody is left to hear of it.
-        }
+        chain.executor->on_dropped_failure(error);
     } else {
         std::fprintf(stderr, "gyre: a dropped task failed: %s at %s\n", error.what(),
                      error.where().c_str());

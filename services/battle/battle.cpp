@@ -14,10 +14,12 @@ struct BattleConfig {
     std::string entity = "Match";  ///< The type that runs a match; answers what MatchEntity does.
     std::uint32_t max_matches = 1000;
     std::uint32_t min_client_version = 0;
+    bool unsealed_beyond_loopback = false;  ///< What passes can be read and changed on the way.
     static consteval auto describe() {
         return type<BattleConfig>("BattleConfig", field<&BattleConfig::entity>(),
                                   field<&BattleConfig::max_matches>(),
-                                  field<&BattleConfig::min_client_version>());
+                                  field<&BattleConfig::min_client_version>(),
+                                  field<&BattleConfig::unsealed_beyond_loopback>());
     }
 };
 }  // namespace
@@ -30,6 +32,7 @@ public:
         session::ServerConfig server;
         server.endpoint = node.info.client_address;
         server.server_name = node.info.name;
+        server.unsealed_beyond_loopback = config_.unsealed_beyond_loopback;
         server.calls_per_second = 120;
         server.min_client_version = config_.min_client_version;
         server.max_handshakes_per_ip_per_second = 0;

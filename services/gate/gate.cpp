@@ -17,11 +17,13 @@ struct GateConfig {
     std::uint32_t min_client_version = 0;
     std::string entity = "Avatar";         ///< Type of what clients play; its role hosts it.
     std::string home_role = "lobby";
+    bool unsealed_beyond_loopback = false;  ///< What passes can be read and changed on the way.
     static consteval auto describe() {
         return type<GateConfig>("GateConfig", field<&GateConfig::max_sessions>(),
                                 field<&GateConfig::calls_per_second>(),
                                 field<&GateConfig::min_client_version>(), field<&GateConfig::entity>(),
-                                field<&GateConfig::home_role>());
+                                field<&GateConfig::home_role>(),
+                                field<&GateConfig::unsealed_beyond_loopback>());
     }
 };
 
@@ -59,6 +61,7 @@ public:
         session::ServerConfig server;
         server.endpoint = node.info.client_address;
         server.server_name = node.info.name;
+        server.unsealed_beyond_loopback = config_.unsealed_beyond_loopback;
         server.max_sessions = config_.max_sessions;
         server.calls_per_second = config_.calls_per_second;
         server.min_client_version = config_.min_client_version;
