@@ -1,5 +1,6 @@
 #include <gyre/task/executor.hpp>
 
+#include <algorithm>
 #include <gyre/base/context.hpp>
 #include <utility>
 
@@ -7,22 +8,34 @@ namespace gyre {
 
 void Timer::arm(TimePoint at) {
     disarm();
-    at_ = at;
+    at_ = std::max(at, executor_.now());  // so that it stands behind all that are due already
     executor_.arm(*this);
 }
-void Timer::arm_in(Duration delay) { arm(executor_.now() + delay); }
+void Timer::arm_in(Duration delay) { arm(executor_.after(delay)); }
 void Timer::disarm() noexcept {
     if (armed()) executor_.remove(*this);
 }
 
 Alarm::Alarm(Executor& executor, std::function<void()> action)
     : Timer(executor,
-            [](Timer& timer) {
-                auto& self = static_cast<Alarm&>(timer);
-                if (self.period_ > Duration::zero()) self.arm(self.due_ += self.period_);
-                self.action_();  // may destroy the alarm: nothing follows
-            }),
+            [](Timer& timer) { static_cast<Alarm&>(timer).fire(); }),
       action_(std::move(action)) {}
+
+void Alarm::fire() {
+    if (period_ > Duration::zero()) {
+        due_ += period_;
+        const auto behind = (executor().now() - due_) / period_;
+        if (behind > catch_up_max) due_ += (behind - catch_up_max) * period_;
+        arm(due_);
+    }
+    bool gone = false;
+    gone_ = &gone;
+    auto action = std::exchange(action_, nullptr);  // outlives its own call
+    action();
+    if (gone) return;
+    gone_ = nullptr;
+    action_ = std::move(action);
+}
 
 void Alarm::every(Duration period) {
     GYRE_ASSERT(period > Duration::zero(), "a period is longer than nothing");

@@ -46,7 +46,7 @@ public:
     ~Timer() { disarm(); }
     Timer(const Timer&) = delete;
     Timer& operator=(const Timer&) = delete;
-    void arm(TimePoint at);  ///< Again: moves the deadline. A past deadline fires next turn.
+    void arm(TimePoint at);  ///< Again: moves the deadline. A past one counts as now.
     void arm_in(Duration delay);
     void disarm() noexcept;
     bool armed() const noexcept { return index_ != none; }
@@ -62,17 +62,25 @@ private:
     std::size_t index_ = none;
 };
 
-/// A timer with a closure: for engine code that has an owner for it.
+/// A timer with a closure: for engine code that has an owner for it. The closure may cancel, arm
+/// and destroy its own alarm.
 class Alarm : private Timer {
 public:
+    static constexpr int catch_up_max = 8;
     Alarm(Executor& executor, std::function<void()> action);
+    ~Alarm() {
+        if (gone_) *gone_ = true;
+    }
     void in(Duration delay) { period_ = Duration::zero(), arm_in(delay); }
-    void every(Duration period);  ///< Drift-free. First after one period.
+    /// Drift-free. First after one period. After a stall at most catch_up_max are made up for.
+    void every(Duration period);
     void cancel() noexcept { disarm(); }
     bool pending() const noexcept { return armed(); }
 
 private:
+    void fire();
     std::function<void()> action_;
+    bool* gone_ = nullptr;  // set while the action runs
     Duration period_{};
     TimePoint due_{};
 };
@@ -86,6 +94,10 @@ public:
     ~Executor();
 
     TimePoint now() const noexcept { return now_; }
+    /// now() + delay; TimePoint::max() for one that never ends.
+    TimePoint after(Duration delay) const noexcept {
+        return delay > TimePoint::max() - now_ ? TimePoint::max() : now_ + delay;
+    }
     /// Sets the clock, for a driver that delivers events ahead of a turn.
     void advance(TimePoint now) {
         GYRE_ASSERT(now >= now_, "the loop's clock never goes back");

@@ -72,7 +72,11 @@ void detail::report_dropped(Chain& chain, const std::exception_ptr& failure) noe
     if (error.is(errc::cancelled)) return;
     if (chain.executor->on_dropped_failure) {
         ContextGuard guard(&chain);
-        chain.executor->on_dropped_failure(error);
+        try {
+            chain.executor->on_dropped_failure(error);
+        } catch (...) {
+            // Nobody is left to hear of it.
+        }
     } else {
         std::fprintf(stderr, "gyre: a dropped task failed: %s at %s\n", error.what(),
                      error.where().c_str());

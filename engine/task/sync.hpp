@@ -74,7 +74,7 @@ public:
 /// Suspends for `delay`; zero or less: until the next loop turn.
 inline detail::SleepWaiter sleep(Duration delay) {
     Executor& executor = *Chain::running().executor;
-    return {executor, executor.now() + delay};
+    return {executor, executor.after(delay)};
 }
 inline detail::SleepWaiter sleep_until(TimePoint at) { return {*Chain::running().executor, at}; }
 /// Lets everything else that is ready run first.
@@ -272,7 +272,7 @@ template <class T>
 Task<T> with_timeout(Duration limit, Task<T> task) {
     Chain& self = Chain::running();
     Executor& executor = *self.executor;
-    const TimePoint at = executor.now() + limit;
+    const TimePoint at = executor.after(limit);
     auto job = detail::spawn(*self.scope, std::move(task), std::min(self.deadline, at));
     bool expired = false;
     Alarm alarm(executor, [&expired, &job] { expired = true, job.cancel(); });
@@ -287,6 +287,7 @@ Task<T> with_timeout(Duration limit, Task<T> task) {
     } catch (const Error& error) {
         if (job.done() && !(expired && error.is(errc::cancelled))) throw;
     }
+    alarm.cancel();
     if (job.done()) throw Error(errc::timed_out, "no answer in time");
     co_await cancel_and_join(std::move(job));
     throw Error(errc::cancelled, "its scope ended");
