@@ -55,3 +55,37 @@ function(gyre_game_module name)
         gyre_test(${name}_test LABEL ${name} unit SOURCES ${arg_TESTS} ${arg_SOURCES} LINKS ${arg_LINKS})
     endif()
 endfunction()
+
+# gyre_bots_module(NAME [SOURCES files...] [LINKS libraries...])
+#
+# Players for `gyre bots --module NAME`: lib/gyre/modules/NAME.so, which exports one constant, gyre_bots
+# (gyre_sdk/bots.hpp). SOURCES and tests as above.
+function(gyre_bots_module name)
+    cmake_parse_arguments(arg "" "" "SOURCES;LINKS" ${ARGN})
+    set(tests "")
+    if(NOT arg_SOURCES)
+        file(GLOB arg_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+        set(tests ${arg_SOURCES})
+        list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+        list(FILTER arg_SOURCES EXCLUDE REGEX "_(test|bench|fuzz)\\.cpp$")
+    endif()
+    set(target ${name}_module)
+    add_library(${target} MODULE ${arg_SOURCES})
+    target_link_libraries(${target} PRIVATE gyre::client ${arg_LINKS})
+    target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,--build-id)
+    if(NOT GYRE_SANITIZE)
+        target_link_options(${target} PRIVATE -Wl,-z,defs)
+    endif()
+    set_target_properties(${target} PROPERTIES
+        PREFIX "" OUTPUT_NAME ${name}
+        LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/gyre/modules
+        CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
+        INSTALL_RPATH "$ORIGIN/../..")
+    install(TARGETS ${target} LIBRARY DESTINATION lib/gyre/modules)
+    if(TARGET gyre_up)
+        add_dependencies(gyre_up ${target})
+    endif()
+    if(tests AND COMMAND gyre_test AND GYRE_BUILD_TESTS)
+        gyre_test(${name}_test LABEL ${name} unit SOURCES ${tests} ${arg_SOURCES} LINKS gyre::client ${arg_LINKS})
+    endif()
+endfunction()

@@ -1,3 +1,7 @@
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <climits>
 #include <cmath>
 #include <cstdio>
 #include <gyre/base/hash.hpp>
@@ -320,6 +324,27 @@ Result<> check(const BotOptions& options) {
     if (options.accounts.empty()) return bad("account: no account service to log in at");
     if (options.gates.empty()) return bad("gate: no gate to connect to");
     return {};
+}
+
+Result<BotManifest> load_bots(const std::string& name) {
+    std::string path = name;
+    if (name.find('/') == std::string::npos) {
+        char self[PATH_MAX];
+        const ssize_t n = ::readlink("/proc/self/exe", self, sizeof self);
+        const std::string executable(self, n > 0 ? static_cast<std::size_t>(n) : 0);
+        path = executable.substr(0, executable.rfind('/')) + "/../lib/gyre/modules/" + name + ".so";
+    }
+    if (::access(path.c_str(), R_OK) != 0)
+        return Error(errc::not_found, "bots " + name + ": no file " + path);
+    void* library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!library) return Error(errc::bad_data, "bots " + name + ": " + ::dlerror());
+    const auto* manifest = static_cast<const BotManifest*>(::dlsym(library, "gyre_bots"));
+    if (!manifest)
+        return Error(errc::bad_data, "bots " + path + ": exports no gyre_bots, is it a module of bots?");
+    if (manifest->api != bot_api)
+        return Error(errc::bad_data, "bots " + path + ": built for API " + std::to_string(manifest->api) +
+                                         ", this is " + std::to_string(bot_api));
+    return *manifest;
 }
 
 std::string BotReport::to_json_line() const {

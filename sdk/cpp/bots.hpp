@@ -38,9 +38,7 @@ private:
     detail::BotState* state_;
 };
 
-/// What a module of bots exports: constants only.
-///
-///     extern "C" const gyre::sdk::BotManifest gyre_bots{gyre::sdk::bot_api, "arena", play, ping, leave};
+/// What a module of bots exports: GYRE_BOTS("arena", play, ping, leave)
 struct BotManifest {
     std::uint32_t api;
     const char* name;
@@ -110,4 +108,13 @@ private:
 /// Errors: bad_arguments, names the option, its value and its range.
 Result<> check(const BotOptions& options);
 
+/// Of lib/gyre/modules/NAME.so beside the executable, or of NAME itself when it is a path. Its code
+/// stays until the process ends. Errors: not_found (says where it looked), bad_data (no bots in it).
+Result<BotManifest> load_bots(const std::string& name);
+
 }  // namespace gyre::sdk
+
+/// Once in a module of bots.
+#define GYRE_BOTS(NAME, PLAY, PING, LEAVE)                                                          \
+    extern "C" __attribute__((visibility("default"))) const gyre::sdk::BotManifest gyre_bots;       \
+    const gyre::sdk::BotManifest gyre_bots{gyre::sdk::bot_api, NAME, PLAY, PING, LEAVE};
