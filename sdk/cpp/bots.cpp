@@ -9,6 +9,7 @@
 #include <gyre/task/sync.hpp>
 #include <gyre_sdk/account.hpp>
 #include <gyre_sdk/bots.hpp>
+#include <unordered_set>
 
 namespace gyre::sdk {
 namespace {
@@ -116,6 +117,7 @@ public:
     const BotOptions options;
     const BotManifest manifest;
     BotReport report;
+    std::unordered_set<std::uint64_t> matches;
     std::vector<std::unique_ptr<State>> bots;
     Event all_settled, stop;
     std::uint32_t settled = 0, logged_in = 0;
@@ -300,8 +302,9 @@ Task<Client> Bot::connect(io::Endpoint endpoint, std::string credential) const {
 void Bot::count_messages(std::uint64_t messages) const {
     if (state_->run.measuring) state_->run.report.messages += messages;
 }
-void Bot::count_match() const {
-    if (state_->run.measuring) ++state_->run.report.matches_finished;
+void Bot::count_match(std::uint64_t match) const {
+    auto& run = state_->run;
+    if (run.measuring && run.matches.insert(match).second) ++run.report.matches_finished;
 }
 void Bot::measured(Duration input_to_state) const {
     if (state_->run.measuring)

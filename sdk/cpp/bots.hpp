@@ -28,7 +28,8 @@ public:
     Task<Client> connect(io::Endpoint endpoint, std::string credential) const;
 
     void count_messages(std::uint64_t messages = 1) const;  ///< Sent or received.
-    void count_match() const;                               ///< Played to its end.
+    /// Played to its end. Each match counts once, however many bots were in it.
+    void count_match(std::uint64_t match) const;
     /// From an input to the first state that shows it.
     void measured(Duration input_to_state) const;
     /// One error of the run, by kind: what was tried, then the code.
@@ -58,7 +59,7 @@ struct BotOptions {
     double ramp_per_s = 50;         ///< Log-ins begun in a second.
     std::uint64_t seed = 1;         ///< What bots choose, and their names: another seed, others.
     std::vector<io::Endpoint> accounts, gates;  ///< Bots are dealt to them in turn.
-    Duration give_up_after = 60s;   ///< Of one log-in, waits for a busy server included.
+    Duration give_up_after = 5min;   ///< Of one log-in, waits for a busy server included.
 };
 
 /// What a run came to. Errors count from its start; all else from the log-in of the last bot.

@@ -52,6 +52,7 @@ Result<> AccountConfig::validate() const {
         .range("memory_kib", memory_kib, 8, 1'048'576)
         .range("passes", passes, 1, 16)
         .range("queue", queue, 1, 4'096)
+        .range("wait", wait, 100ms, 8s)
         .range("token_minutes", token_minutes, 1, 43'200)
         .range("wrong_per_minute", wrong_per_minute, 1, 1'000)
         .range("connections", connections, 1, 65'536);
@@ -186,17 +187,34 @@ Task<> Accounts::rehash(std::string key, std::string old_hash, std::string passw
         log::warn("account.rehash_failed", {{"error", raised.error().what()}});
 }
 
+/// Refuses at once what would wait too long: on a busy machine a thread of low priority gets little.
+template <class F>
+Task<std::invoke_result_t<F&>> Accounts::run_on_lane(F work) {
+    const auto ahead = static_cast<std::int64_t>(pending_);
+    if (ahead > 0 && each_ * (ahead + 1) > config_.wait)
+        throw Error(errc::overloaded, "passwords wait for " + std::to_string(each_ * ahead / 1ms) + " ms");
+    const TimePoint began = parts_.io.now();
+    struct Count {
+        explicit Count(std::uint32_t& n) : pending(n) { ++pending; }
+        ~Count() { --pending; }
+        std::uint32_t& pending;
+    } count(pending_);
+    auto result = co_await lane_->run(std::move(work));
+    each_ += ((parts_.io.now() - began) / (ahead + 1) - each_) / 8;
+    co_return result;
+}
+
 Task<std::string> Accounts::hash(std::string password) {
     secure::PasswordSalt salt;
     parts_.io.random(salt);
-    auto made = co_await lane_->run([password = std::move(password), cost = config_.cost(), salt] {
+    auto made = co_await run_on_lane([password = std::move(password), cost = config_.cost(), salt] {
         return secure::hash_password(password, cost, salt);
     });
     co_return std::move(made).value();
 }
 
 Task<bool> Accounts::verify(std::string hash, std::string password) {
-    co_return co_await lane_->run([hash = std::move(hash), password = std::move(password)] {
+    co_return co_await run_on_lane([hash = std::move(hash), password = std::move(password)] {
         return secure::verify_password(hash, password);
     });
 }

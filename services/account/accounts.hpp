@@ -15,7 +15,8 @@ namespace gyre::account {
 struct AccountConfig {
     std::uint64_t memory_kib = 65'536;  ///< [8, 1 Mi], of one argon2id hash.
     std::uint32_t passes = 2;           ///< [1, 16], of one argon2id hash.
-    std::uint32_t queue = 64;           ///< [1, 4096] hashes that may wait; beyond: 503.
+    std::uint32_t queue = 64;           ///< [1, 4096] hashes that may wait; beyond: 503, as when
+    std::chrono::milliseconds wait{3000};  ///< [100 ms, 8 s] waiting would last longer.
     std::uint32_t token_minutes = 720;  ///< [1, 43200], life of a token.
     std::uint32_t wrong_per_minute = 5;   ///< [1, 1000] wrong passwords for one name; beyond: 429.
     std::uint32_t connections = 1'024;    ///< [1, 65536], HTTP.
@@ -25,7 +26,8 @@ struct AccountConfig {
     static consteval auto describe() {
         return type<AccountConfig>(
             "AccountConfig", field<&AccountConfig::memory_kib>(), field<&AccountConfig::passes>(),
-            field<&AccountConfig::queue>(), field<&AccountConfig::token_minutes>(),
+            field<&AccountConfig::queue>(),
+            field<&AccountConfig::wait>(), field<&AccountConfig::token_minutes>(),
             field<&AccountConfig::wrong_per_minute>(), field<&AccountConfig::connections>(),
             field<&AccountConfig::allowed_origins>());
     }
@@ -96,6 +98,8 @@ private:
     Task<web::Response> health();
     Task<std::string> hash(std::string password);
     Task<bool> verify(std::string hash, std::string password);
+    template <class F>
+    Task<std::invoke_result_t<F&>> run_on_lane(F work);
     Task<> rehash(std::string key, std::string old_hash, std::string password);
     web::Response welcome(const StoredAccount& account, std::uint16_t status);
     std::string key_of(const std::string& name) const;
@@ -107,6 +111,8 @@ private:
     std::string dummy_;  // takes the time of a check when nobody has the name
     std::map<std::string, Attempts> attempts_;
     std::deque<std::pair<TimePoint, std::string>> attempts_by_age_;
+    std::uint32_t pending_ = 0;  // passwords on the lane
+    Duration each_{};  // moving average of what one hash takes, its share of the machine included
     std::unique_ptr<io::Lane> lane_;
 };
 

@@ -198,6 +198,24 @@ TEST_F(AccountsTest, a_full_queue_asks_to_come_back) {
     EXPECT_EQ(statuses[201] + statuses[503], 20);
 }
 
+TEST_F(AccountsTest, on_a_slow_machine_who_would_wait_long_is_asked_to_come_back) {
+    world.lanes() = {500ms, 500ms};
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(log_in("nobody" + std::to_string(i)).status, 401);
+    std::map<std::uint16_t, int> statuses;
+    const auto one = [](web::Client* c, std::string body, std::map<std::uint16_t, int>* out) -> Task<> {
+        ++(*out)[(co_await send(c, {"POST", "http://10.0.0.1:80/login", {}, body})).status];
+    };
+    const TimePoint began = world.now();
+    for (int i = 0; i < 20; ++i)
+        (void)go(here.scope(), one(client.get(), to_json(Credentials{"some" + std::to_string(i), "sesame"}), &statuses));
+    ASSERT_TRUE(world.run_until([&] { return statuses[401] + statuses[503] == 20; }, 1min));
+    EXPECT_GE(statuses[401], 4) << "as many as fit into 3 s";
+    EXPECT_LE(statuses[401], 8);
+    EXPECT_LT(to_ms(world.now() - began), 4500) << "nobody waited for a time-out";
+    world.lanes() = {1ms, 1ms};
+    EXPECT_EQ(log_in("somebody").status, 401);
+}
+
 TEST_F(AccountsTest, a_password_is_hashed_anew_when_the_cost_was_raised) {
     enroll("gina");
     const std::string before = stored("5/gina").password;

@@ -147,7 +147,7 @@ private:
             co_await gyre::sleep(input_period);
         }
         if (!over) throw *client.close_reason();
-        bot_.count_match();
+        bot_.count_match(ticket.match);
     }
 
     gyre::sdk::Bot bot_;
