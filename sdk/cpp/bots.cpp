@@ -343,7 +343,7 @@ Result<BotManifest> load_bots(const std::string& name) {
     if (!library) return Error(errc::bad_data, "bots " + name + ": " + ::dlerror());
     const auto* manifest = static_cast<const BotManifest*>(::dlsym(library, "gyre_bots"));
     if (!manifest)
-        return Error(errc::bad_data, "bots " + path + ": exports no gyre_bots, is it a module of bots?");
+        return Error(errc::bad_data, "bots " + path + ": no module of bots, it exports no gyre_bots");
     if (manifest->api != bot_api)
         return Error(errc::bad_data, "bots " + path + ": built for API " + std::to_string(manifest->api) +
                                          ", this is " + std::to_string(bot_api));

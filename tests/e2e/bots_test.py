@@ -1,0 +1,87 @@
+"""gyre bots: players through the front door of a real cluster."""
+import json
+import unittest
+import urllib.error
+import urllib.request
+
+from cluster import ClusterTest
+
+ROLES = ("account", "gate", "lobby", "dispatcher", "battle")
+CONFIG = {
+    "cluster": {"modules": [*ROLES, "arena"], "nodes": [{"name": f"{role}_0", "role": role} for role in ROLES]},
+    "account": {"memory_kib": 1024, "passes": 1},
+    "arena": {"seconds": 2},
+}
+
+
+class Bots(ClusterTest):
+    def account(self, path, **body):
+        node = next(n for n in self.cluster_file()["nodes"] if n["role"] == "account")
+        request = urllib.request.Request(f"http://{node['http_address']}/{path}", json.dumps(body).encode(),
+                                         {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=10) as reply:
+                return reply.status, json.load(reply)
+        except urllib.error.HTTPError as refused:
+            return refused.code, json.load(refused)
+
+    def test_they_log_in_play_and_leave_without_an_error(self):
+        self.up(config=CONFIG)
+        for _ in range(2):  # the second time they have accounts
+            done = self.gyre("bots", "--count", "6", "--duration", "8s", "--json", timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            line = done.stdout.splitlines()[-1]
+            report = json.loads(line)
+            self.assertEqual(list(report), ["bots", "logins", "matches_finished", "messages", "errors", "ramp_s",
+                                            "duration_s", "rtt_ms", "input_to_state_ms"])
+            self.assertEqual((report["bots"], report["logins"], report["errors"]), (6, 6, 0))
+            self.assertGreaterEqual(report["matches_finished"], 1)
+            self.assertGreater(report["messages"], 500)
+            self.assertAlmostEqual(report["duration_s"], 8, delta=1)
+            for times in (report["rtt_ms"], report["input_to_state_ms"]):
+                self.assertEqual(list(times), ["p50", "p95", "p99"])
+                self.assertTrue(0 < times["p50"] <= times["p95"] <= times["p99"], times)
+            self.assertNotIn("cores", done.stdout)
+
+    def test_a_summary_for_people(self):
+        self.up(config=CONFIG)
+        done = self.gyre("bots", "--count", "2", "--duration", "1s", timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("2 of 2 logged in", done.stdout)
+        self.assertIn("errors             0", done.stdout)
+
+    def test_accounts(self):
+        self.up(config=CONFIG)
+        status, made = self.account("register", name="Alice", password="sesame")
+        self.assertEqual(status, 201)
+        status, again = self.account("login", name="alice", password="sesame")
+        self.assertEqual((status, again["entity"]), (200, made["entity"]))
+        self.assertEqual(self.account("login", name="alice", password="not it")[0], 401)
+        status, taken = self.account("register", name="ALICE", password="another")
+        self.assertEqual((status, taken["type"]), (409, "gyre:name_taken"))
+
+    def test_what_is_asked_wrongly_is_told(self):
+        for told, words in (
+            ("expected such as 30s", ["--duration", "soon"]),
+            ("--count: 0 is outside [1, 20000]", ["--count", "0", "--account", "localhost:1", "--gate", "localhost:1"]),
+            ("--duration: 0s is outside", ["--duration", "1ms", "--account", "localhost:1", "--gate", "localhost:1"]),
+            ("no file", ["--module", "nobody", "--account", "localhost:1", "--gate", "localhost:1"]),
+            ("no module of bots", ["--module", "gate", "--account", "localhost:1", "--gate", "localhost:1"]),
+            ("no-port", ["--account", "no-port", "--gate", "localhost:1"]),
+            ("--data", ["--data"]),
+        ):
+            with self.subTest(words):
+                done = self.gyre("bots", *words)
+                self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+                self.assertIn(told, done.stderr)
+
+    def test_without_a_cluster_they_say_so(self):
+        done = self.gyre("bots")
+        self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+        nobody = self.gyre("bots", "--count", "2", "--account", "127.0.0.1:1", "--gate", "127.0.0.1:1")
+        self.assertEqual(nobody.returncode, 1)
+        self.assertIn("2 x log in: refused", nobody.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
