@@ -31,17 +31,19 @@ void print_banner(const node::ClusterFile& file, const std::string& data) {
                        ", data in " + data + "\n\n" + table(out, rows, {}, 2) + "\n";
     if (!login.empty() && !gate.empty())
         text += "Clients log in at " + login + " and connect to " + gate + ".\n\n";
-    const auto next = [&text](const std::string& command, const char* what) {
-        text += "  " + command + std::string(command.size() < 40 ? 40 - command.size() : 1, ' ') + what + "\n";
-    };
-    text += "Next:\n";
-    next("gyre ps" + where, "what runs, and what it carries");
+    std::vector<std::pair<std::string, std::string>> next = {
+        {"gyre ps" + where, "what runs, and what it carries"}};
     if (!nodes.empty())
-        next("gyre call " + nodes.front().name + " NodeService.methods" + where, "any method of a node");
+        next.emplace_back("gyre call " + nodes.front().name + " NodeService.methods" + where, "any method of a node");
 #ifdef GYRE_HAS_BOTS
-    next("gyre bots" + where, "players that play");
+    next.emplace_back("gyre bots" + where, "players that play");
 #endif
-    next("gyre down" + where, "saves and ends it, as Ctrl-C does");
+    next.emplace_back("gyre down" + where, "saves and ends it, as Ctrl-C does");
+    std::size_t width = 0;
+    for (const auto& [command, what] : next) width = std::max(width, command.size());
+    text += "Next:\n";
+    for (const auto& [command, what] : next)
+        text += "  " + command + std::string(width - command.size() + 2, ' ') + styled(out, Style::dim, what) + "\n";
     std::fputs(text.c_str(), stdout);
     std::fflush(stdout);
 }

@@ -24,6 +24,8 @@ constexpr auto delay_min = 250ms, delay_max = 8000ms;
 constexpr auto steady_after = 30s;       // up so long: the next crash starts with the shortest delay
 constexpr int failed_starts_max = 5;     // of what never was up
 constexpr auto grace = 2s;               // over cluster.drain_limit
+constexpr auto same_wish = 300ms;        // two signals so close are one: wrappers pass Ctrl-C on, too
+constexpr auto patience = 5s;            // then it says whom it waits for
 
 std::string in_seconds(std::chrono::milliseconds delay) {
     return delay < 1s ? std::to_string(delay.count()) + " ms" : std::to_string(delay.count() / 1000) + " s";
@@ -50,6 +52,7 @@ int Supervisor::run() {
     folder_.forget_cluster();
     if (options_.processes && !prepare_etcd()) return node::exit_code::refused;
     add_nodes();
+    tell_at_ = Clock::now() + patience;
     for (auto& child : children_)
         if (etcd_endpoint_.empty() || child.etcd) start(child);
     while (!stopping_ || any_alive()) {
@@ -63,9 +66,19 @@ int Supervisor::run() {
         for (auto& child : children_)
             if (!stopping_ && child.start_at && *child.start_at <= now) start(child);
         if (stopping_) drain();
+        else if (tell_at_ && *tell_at_ <= now) tell_whom_it_waits_for();
     }
     folder_.forget_cluster();
     return code_;
+}
+
+void Supervisor::tell_whom_it_waits_for() {
+    tell_at_.reset();
+    std::string names;
+    for (const auto& child : children_)
+        if (child.etcd ? !etcd_endpoint_.empty() : !child.was_ready)
+            names += (names.empty() ? "" : ", ") + child.title();
+    if (!names.empty()) say("still waiting for " + names + " to start; the log is in " + folder_.file("logs"));
 }
 
 bool Supervisor::prepare_etcd() {
@@ -156,6 +169,7 @@ void Supervisor::wait_for_events() {
     auto until = Clock::now() + 1h;
     if (!etcd_endpoint_.empty() && !stopping_) until = Clock::now() + 50ms;
     if (stopping_) until = std::min(until, kill_at_);
+    else if (tell_at_) until = std::min(until, *tell_at_);
     for (const auto& child : children_)
         if (child.start_at && !stopping_) until = std::min(until, *child.start_at);
     const auto wait = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
@@ -169,11 +183,13 @@ void Supervisor::wait_for_events() {
 }
 
 void Supervisor::on_signal(int) {
-    if (++stop_signals_ == 1) {
+    const auto now = Clock::now();
+    if (!asked_at_) {
+        asked_at_ = now;
         if (announced_) say("saving and ending; again: at once");
         return stop(node::exit_code::ok);
     }
-    if (stop_signals_ > 2) return;
+    if (now - *asked_at_ < same_wish || code_ == node::exit_code::interrupted) return;
     say("ended at once, without saving");
     code_ = node::exit_code::interrupted;
     for (const auto& child : children_)

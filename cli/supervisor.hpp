@@ -48,6 +48,7 @@ private:
     void publish(bool first);
     void stop(int code);
     void drain();
+    void tell_whom_it_waits_for();
     bool any_alive() const;
 
     UpOptions options_;
@@ -59,7 +60,8 @@ private:
     int signals_fd_ = -1;
     bool announced_ = false;
     bool stopping_ = false;
-    int stop_signals_ = 0;
+    std::optional<Clock::time_point> asked_at_;  // to end, first
+    std::optional<Clock::time_point> tell_at_;
     int code_ = 0;
     Clock::time_point kill_at_{};
 };

@@ -260,7 +260,9 @@ private:
     }
 
     void on_signal(int number) {
-        if (++signals_ > 1) {
+        // A supervisor that is asked twice kills; its death must not cut a drain short.
+        if (++signals_ > 1 && supervised_) return;
+        if (signals_ > 1) {
             std::fprintf(stderr, "gyre: signal %d again: ended at once, without saving\n", number);
             log::flush(200ms);
             ::_exit(exit_code::interrupted);

@@ -59,6 +59,19 @@ class Processes(ClusterTest):
         self.assertEqual({n: v["pid"] for n, v in self.nodes().items()}, {n: v["pid"] for n, v in before.items()})
         self.end(up)
 
+    def test_a_configuration_broken_meanwhile_leaves_the_others(self):
+        up = self.up("--processes")
+        before = self.nodes()
+        good = (self.folder / "gyre.json").read_text()
+        (self.folder / "gyre.json").write_text('{"cluster": {"zoen": 1}}')
+        os.kill(before["battle_0"]["pid"], signal.SIGKILL)
+        wait_until("it is refused", lambda: self.err().count('did you mean "zone"?') >= 2)
+        (self.folder / "gyre.json").write_text(good)
+        wait_until("it is back", lambda: "battle_0 is back" in self.err())
+        after = {name: node["pid"] for name, node in self.nodes().items() if name != "battle_0"}
+        self.assertEqual(after, {n: v["pid"] for n, v in before.items() if n != "battle_0"})
+        self.end(up)
+
     def test_an_etcd_that_runs_is_used(self):
         first = self.up("--processes")
         endpoint, data = self.etcd(), self.data

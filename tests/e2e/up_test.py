@@ -64,6 +64,28 @@ class Up(ClusterTest):
             self.assertEqual(node["client_address"], before[name]["client_address"])
         self.end(up)
 
+    def test_ctrl_c_twice_by_a_wrapper_is_once(self):
+        up = self.up()
+        os.killpg(up.pid, signal.SIGINT)
+        os.kill(up.pid, signal.SIGINT)
+        self.end(up)
+        self.assertNotIn("without saving", self.err())
+
+    def test_a_configuration_broken_meanwhile_ends_the_restarts(self):
+        up = self.up()
+        child = self.cluster_file()["nodes"][0]["pid"]
+        (self.folder / "gyre.json").write_text('{"cluster": {"zoen": 1}}')
+        os.kill(child, signal.SIGKILL)
+        self.assertEqual(up.wait(20), 2)
+        self.assertIn('did you mean "zone"?', self.err())
+
+    def test_ctrl_c_while_it_starts(self):
+        self.configure(SMALL)
+        up = self.start_up("--set", "cluster.registry.kind=etcd", "--set",
+                           'cluster.registry.endpoints=["127.0.0.1:1"]')
+        wait_until("it waits", lambda: "still waiting for the node process" in self.err())
+        self.end(up)
+
     def test_the_nodes_end_with_their_parent(self):
         up = self.up()
         child = self.cluster_file()["nodes"][0]["pid"]
@@ -95,7 +117,9 @@ class Up(ClusterTest):
         os.kill(child, signal.SIGSTOP)
         os.killpg(up.pid, signal.SIGINT)
         wait_until("it is told", lambda: "again: at once" in self.err())
-        self.end(up, code=130)
+        os.killpg(up.pid, signal.SIGINT)  # so soon, it is the same one once more
+        wait_until("asked again", lambda: os.killpg(up.pid, signal.SIGINT) or "without saving" in self.err())
+        self.assertEqual(up.wait(20), 130)
         self.assertFalse(alive(child))
 
     def test_ports_counted_from_one(self):
