@@ -4,6 +4,8 @@ set(tools ${PROJECT_SOURCE_DIR}/tools)
 add_test(NAME check_arrows COMMAND Python3::Interpreter ${tools}/check_arrows.py ${PROJECT_SOURCE_DIR})
 add_test(NAME check_arrows_test COMMAND Python3::Interpreter ${tools}/check_arrows_test.py)
 add_test(NAME bench_test COMMAND Python3::Interpreter ${tools}/bench_test.py)
+add_test(NAME check_docs COMMAND Python3::Interpreter ${tools}/check_docs.py ${PROJECT_SOURCE_DIR})
+add_test(NAME check_docs_test COMMAND Python3::Interpreter ${tools}/check_docs_test.py)
 
 # A broken compiler is refused with the reason; the second test asks the compiler itself where there is one.
 add_test(NAME refuses_gcc_12 COMMAND ${CMAKE_COMMAND}
@@ -16,7 +18,7 @@ if(GYRE_GXX_12)
     list(APPEND refusals refuses_this_gcc_12)
 endif()
 set_tests_properties(${refusals} PROPERTIES PASS_REGULAR_EXPRESSION "miscompiles[ \n]+coroutines[ \n]+silently")
-set_tests_properties(check_arrows check_arrows_test bench_test ${refusals} PROPERTIES LABELS check TIMEOUT 60)
+set_tests_properties(check_arrows check_arrows_test bench_test check_docs check_docs_test ${refusals} PROPERTIES LABELS check TIMEOUT 60)
 
 # A project outside of this repository installs Gyre, finds it and loads the module it built.
 if(NOT GYRE_SANITIZE)
@@ -24,3 +26,9 @@ if(NOT GYRE_SANITIZE)
         -P ${PROJECT_SOURCE_DIR}/cmake/package_test/run.cmake)
     set_tests_properties(package_test PROPERTIES LABELS package TIMEOUT 300)
 endif()
+
+# The game that docs/writing-a-game.md shows.
+set(duel ${PROJECT_SOURCE_DIR}/docs/examples/duel)
+gyre_test(duel_test LABEL docs unit LINKS gyre_match SOURCES ${duel}/duel.cpp ${duel}/duel_test.cpp)
+add_executable(duel_play ${duel}/play.cpp)
+target_link_libraries(duel_play PRIVATE gyre_client gyre_services)
