@@ -19,20 +19,8 @@ bool World::destroy(Row row) {
     return true;
 }
 
-std::uint32_t World::move(Row row, const detail::Archetype::Edge& edge) {
-    detail::Slots::Slot& slot = slots_[row.index];
-    detail::Archetype& from = *archetypes_[slot.archetype];
-    const std::uint32_t old = slot.row;
-    const std::uint32_t at = edge.target->push(row);
-    from.move_values(old, edge, at);
-    slot.archetype = edge.target->index();
-    slot.row = at;
-    close_hole(from, old);
-    return at;
-}
-
-detail::Archetype::Edge& World::make_edge(detail::Archetype& from, detail::ComponentRecord& record,
-                                          bool adds) {
+const detail::Archetype::Edge& World::make_edge(detail::Archetype& from,
+                                                detail::ComponentRecord& record, bool adds) {
     std::vector<detail::ComponentRecord*> components;
     for (const detail::Column& column : from.columns())
         if (adds || column.id != record.type.id) components.push_back(column.record);
@@ -41,8 +29,7 @@ detail::Archetype::Edge& World::make_edge(detail::Archetype& from, detail::Compo
     detail::Archetype::Edge made{
         record.type.id, &to, adds, (adds ? to : from).find(record.type.id), {}};
     for (const detail::Column& column : from.columns()) made.map.push_back(to.find(column.id));
-    from.edges().push_back(std::move(made));
-    return from.edges().back();
+    return from.add_edge(std::move(made));
 }
 
 detail::ComponentRecord& World::record(const detail::ComponentType& type, bool replace) {

@@ -170,12 +170,21 @@ private:
             new (archetype.array<C>(block, column) + i) C(std::move(value));
         archetype.start_version(block, column, i, version);
     }
-    detail::Archetype::Edge& edge(detail::Archetype& from, ComponentId id, bool adds,
-                                  detail::ComponentRecord* (*record)(World&));
-    detail::Archetype::Edge& make_edge(detail::Archetype& from, detail::ComponentRecord& record,
-                                       bool adds);
+    template <Component C>
+    const detail::Archetype::Edge& edge(detail::Archetype& from, bool adds);
+    const detail::Archetype::Edge& make_edge(detail::Archetype& from,
+                                             detail::ComponentRecord& record, bool adds);
     /// Moves a row along an edge; returns its new place. A component added is not yet constructed.
-    std::uint32_t move(Row row, const detail::Archetype::Edge& edge);
+    std::uint32_t move(Row row, detail::Slots::Slot& slot, detail::Archetype& from,
+                       const detail::Archetype::Edge& edge) {
+        const std::uint32_t old = slot.row;
+        const std::uint32_t at = edge.target->push(row);
+        from.move_values(old, edge, at);
+        slot.archetype = edge.target->index();
+        slot.row = at;
+        close_hole(from, old);
+        return at;
+    }
     void close_hole(detail::Archetype& archetype, std::uint32_t hole) {
         if (const Row moved = archetype.fill(hole)) slots_[moved.index].row = hole;
     }
@@ -183,10 +192,6 @@ private:
     template <class C>
     detail::ComponentRecord& record() {
         return record(detail::component_type<C>(), false);
-    }
-    template <class C>
-    static detail::ComponentRecord* record_in(World& world) {
-        return &world.record<C>();
     }
     detail::ComponentRecord& record(const detail::ComponentType& type, bool replace);
     detail::Archetype& archetype(std::vector<detail::ComponentRecord*> components);

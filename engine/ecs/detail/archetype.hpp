@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -84,7 +85,16 @@ public:
     std::uint32_t find(ComponentId id) const noexcept { return column_of_.find(id); }
     bool hooked() const noexcept { return hooked_; }
     void set_hooked() noexcept { hooked_ = true; }
-    std::vector<Edge>& edges() noexcept { return edges_; }
+    /// A row either has a component or not: there is one edge for it, adding or removing.
+    const Edge* find_edge(ComponentId id) const noexcept {
+        for (const auto& edge : edges_)
+            if (edge.first == id) return edge.second.get();
+        return nullptr;
+    }
+    const Edge& add_edge(Edge edge) {
+        edges_.emplace_back(edge.id, std::make_unique<Edge>(std::move(edge)));
+        return *edges_.back().second;
+    }
 
     // Where things lie.
     std::byte* block_of(std::uint32_t row) const noexcept { return blocks_[row >> shift_]; }
@@ -208,7 +218,7 @@ private:
     std::vector<Column> columns_;
     std::vector<std::byte*> blocks_;
     IdMap column_of_;
-    std::vector<Edge> edges_;
+    std::vector<std::pair<ComponentId, std::unique_ptr<Edge>>> edges_;
 };
 
 }  // namespace gyre::ecs::detail

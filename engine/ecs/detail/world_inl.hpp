@@ -81,49 +81,56 @@ void World::spawn_many(std::uint32_t count, F&& initialize) {
             call_all_hooks(&detail::ComponentRecord::added, archetype, at);
 }
 
-inline detail::Archetype::Edge& World::edge(detail::Archetype& from, ComponentId id, bool adds,
-                                            detail::ComponentRecord* (*record)(World&)) {
-    for (detail::Archetype::Edge& e : from.edges())
-        if (e.id == id) return e;  // A row either has the component or not: one edge an id.
-    return make_edge(from, *record(*this), adds);
+template <Component C>
+const detail::Archetype::Edge& World::edge(detail::Archetype& from, bool adds) {
+    if (const auto* known = from.find_edge(component_id<C>)) return *known;
+    return make_edge(from, record<C>(), adds);
 }
 
 template <Component C>
 C& World::add(Row row, C value) {
     assert_not_iterating();
     GYRE_ASSERT(alive(row), "ecs: add() to a dead row");
-    detail::Archetype& from = archetype_of(row);
-    const std::uint32_t column = from.find(component_id<C>);
-    if (column != detail::IdMap::none) {
-        const std::uint32_t at = slots_[row.index].row;
-        C* const old = from.array<C>(from.block_of(at), column) + from.in_block(at);
-        if constexpr (!std::is_empty_v<C>) {
-            old->~C();
-            new (old) C(std::move(value));
+    detail::Slots::Slot& slot = slots_[row.index];
+    detail::Archetype& from = *archetypes_[slot.archetype];
+    const detail::Archetype::Edge* way = from.find_edge(component_id<C>);
+    if (!way || !way->adds) {
+        const std::uint32_t column = from.find(component_id<C>);
+        if (column != detail::IdMap::none) {
+            std::byte* const block = from.block_of(slot.row);
+            const std::uint32_t i = from.in_block(slot.row);
+            C* const old = from.array<C>(block, column) + i;
+            if constexpr (!std::is_empty_v<C>) {
+                old->~C();
+                new (old) C(std::move(value));
+            }
+            from.set_version(block, column, i, version_);
+            return *old;
         }
-        from.set_version(from.block_of(at), column, from.in_block(at), version_);
-        return *old;
+        way = &edge<C>(from, true);
     }
-    const detail::Archetype::Edge& way = edge(from, component_id<C>, true, &record_in<C>);
-    const std::uint32_t at = move(row, way);
-    detail::Archetype& to = *way.target;
+    const std::uint32_t at = move(row, slot, from, *way);
+    detail::Archetype& to = *way->target;
     std::byte* const block = to.block_of(at);
-    const std::uint32_t i = to.in_block(at);
-    construct(to, block, way.column, i, version_, std::move(value));
-    if (to.hooked()) call_hooks(&detail::ComponentRecord::added, to, at, way.column);
-    return to.array<C>(block, way.column)[i];
+    const std::uint32_t i = to.in_block(at), column = way->column;
+    construct(to, block, column, i, version_, std::move(value));
+    if (to.hooked()) call_hooks(&detail::ComponentRecord::added, to, at, column);
+    return to.array<C>(block, column)[i];
 }
 
 template <Component C>
 bool World::remove(Row row) {
     assert_not_iterating();
     if (!alive(row)) return false;
-    detail::Archetype& from = archetype_of(row);
-    const std::uint32_t column = from.find(component_id<C>);
-    if (column == detail::IdMap::none) return false;
-    if (from.hooked())
-        call_hooks(&detail::ComponentRecord::removed, from, slots_[row.index].row, column);
-    move(row, edge(from, component_id<C>, false, &record_in<C>));
+    detail::Slots::Slot& slot = slots_[row.index];
+    detail::Archetype& from = *archetypes_[slot.archetype];
+    const detail::Archetype::Edge* way = from.find_edge(component_id<C>);
+    if (!way || way->adds) {
+        if (from.find(component_id<C>) == detail::IdMap::none) return false;
+        way = &edge<C>(from, false);
+    }
+    if (from.hooked()) call_hooks(&detail::ComponentRecord::removed, from, slot.row, way->column);
+    move(row, slot, from, *way);
     return true;
 }
 
