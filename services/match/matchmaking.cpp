@@ -71,6 +71,7 @@ Task<bool> Matchmaking::match_found(Reservation reservation) {
 Task<> Matchmaking::watch(Reservation reservation) {
     const auto ended = co_await as_result(
         at(reservation.link).service<Battle>().within(24h).call<&Battle::wait_end>(reservation.match));
+    if (Chain::running().cancel_requested()) co_return;  // the avatar ends, not the match
     if (match_.match != reservation.match || state != State::playing) co_return;
     ++turn_;
     state = State::idle;
