@@ -1,6 +1,7 @@
 #include <gyre/module/loader.hpp>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 
 #include "commands.hpp"
@@ -104,6 +105,15 @@ int run(int argc, char** argv) {
 #endif
     if (argc < 2) {
         std::fputs(app.help().c_str(), stderr);
+        return node::exit_code::refused;
+    }
+    std::vector<std::string> commands;
+    for (const auto* command : app.get_subcommands(nullptr)) commands.push_back(command->get_name());
+    if (argv[1][0] != '-' && !std::ranges::count(commands, argv[1])) {
+        const auto near = near_names(argv[1], commands);
+        std::string known;
+        for (const auto& name : near.empty() ? commands : near) known += (known.empty() ? "" : ", ") + name;
+        say("no command \"" + std::string(argv[1]) + "\"; " + (near.empty() ? "there are " : "did you mean ") + known);
         return node::exit_code::refused;
     }
     try {

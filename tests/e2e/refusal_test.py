@@ -84,6 +84,7 @@ class Refusal(ClusterTest):
                 self.assertEqual(done.returncode, 2)
                 self.assertTrue(done.stderr)
                 self.assertEqual(done.stdout, "")
+        self.assertIn('no command "dwon"; did you mean down', self.gyre("dwon").stderr)
         self.assertEqual(self.gyre("--help").returncode, 0)
 
 
