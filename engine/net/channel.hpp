@@ -43,9 +43,10 @@ std::unique_ptr<Channel> stream_channel(std::unique_ptr<io::Stream> stream, Chan
 /// Receives by awaiting: for handshakes. Then take_rest() and give the channel to its handler.
 class Mailbox : public ChannelHandler {
 public:
-    explicit Mailbox(Channel& channel, std::size_t limit = 64);
+    /// The peer is not read while `limit` messages wait; what one read brought is kept.
+    explicit Mailbox(Channel& channel, std::size_t limit = 4);
     ~Mailbox() override;
-    /// Errors: what ended the channel; overloaded, when more than `limit` messages wait.
+    /// Errors: what ended the channel.
     Task<Bytes> receive();
     /// What came after the last receive(), in order. The last call: the channel goes to another
     /// handler before the loop turns.
@@ -55,9 +56,12 @@ public:
     void on_closed(const Error& reason) override;
 
 private:
+    void resume();
     Channel& channel_;
+    std::size_t limit_;
     Queue<Bytes> messages_;
     std::optional<Error> failure_;
+    bool paused_ = false;
     bool handed_over_ = false;
 };
 

@@ -26,7 +26,7 @@ public:
     }
     void send(BytesView message) override {
         GYRE_ASSERT(!message.empty() && message.size() <= limit_, "message within the limit");
-        if (!stream_) return;
+        if (closed_) return;
         const auto n = static_cast<std::uint32_t>(message.size());
         const std::uint8_t head[head_bytes] = {
             static_cast<std::uint8_t>(n), static_cast<std::uint8_t>(n >> 8),
@@ -34,16 +34,15 @@ public:
         stream_->write({head, head_bytes});
         stream_->write(message);
     }
-    std::size_t unsent_bytes() const override { return stream_ ? stream_->unsent_bytes() : 0; }
+    std::size_t unsent_bytes() const override { return stream_->unsent_bytes(); }
     void pause(bool paused) override {
-        if (stream_) stream_->pause(paused);
+        if (!closed_) stream_->pause(paused);
     }
     void close() noexcept override {
-        if (!stream_) return;
         closed_ = true;
         stream_->close();
     }
-    std::string peer() const override { return stream_ ? stream_->peer().to_string() : "closed"; }
+    std::string peer() const override { return stream_->peer().to_string(); }
     std::size_t max_message_bytes() const override { return limit_; }
 
 private:
@@ -70,7 +69,7 @@ private:
             bytes = bytes.subspan(take);
             if (partial_.size() < head_bytes) return;
             const std::size_t length = read_length(partial_.data());
-            if (!allowed(length, gone)) return;
+            if (!allowed(length)) return;
             if (partial_.size() < head_bytes + length) continue;
             Bytes frame;
             frame.swap(partial_);
@@ -90,7 +89,7 @@ private:
         std::size_t at = 0;
         while (!closed_ && bytes.size() - at >= head_bytes) {
             const std::size_t length = read_length(bytes.data() + at);
-            if (!allowed(length, gone)) return bytes.size();
+            if (!allowed(length)) return bytes.size();
             if (bytes.size() - at - head_bytes < length) break;
             handler_->on_message(bytes.subspan(at + head_bytes, length));
             if (gone) return bytes.size();
@@ -98,7 +97,7 @@ private:
         }
         return closed_ ? bytes.size() : at;
     }
-    bool allowed(std::size_t length, bool& gone) {
+    bool allowed(std::size_t length) {
         if (length > 0 && length <= limit_) return true;
         closed_ = true;
         stream_->close();
@@ -106,7 +105,6 @@ private:
             "frame of " + std::to_string(length) + " bytes, limit " + std::to_string(limit_);
         handler_->on_closed(length == 0 ? Error(errc::bad_data, "empty frame")
                                         : Error(errc::too_large, what));
-        (void)gone;
         return false;
     }
     void on_closed(const Error& reason) override {
@@ -129,7 +127,7 @@ std::unique_ptr<Channel> stream_channel(std::unique_ptr<io::Stream> stream, Chan
     return std::make_unique<StreamChannel>(std::move(stream), config);
 }
 
-Mailbox::Mailbox(Channel& channel, std::size_t limit) : channel_(channel), messages_(limit) {
+Mailbox::Mailbox(Channel& channel, std::size_t limit) : channel_(channel), limit_(limit) {
     channel_.start(*this);
 }
 Mailbox::~Mailbox() {
@@ -141,25 +139,29 @@ Mailbox::~Mailbox() {
     };
     static constinit Deaf deaf;
     channel_.start(deaf);
+    resume();
+}
+void Mailbox::resume() {
+    if (std::exchange(paused_, false) && !closed()) channel_.pause(false);
 }
 
 Task<Bytes> Mailbox::receive() {
     if (messages_.size() == 0 && failure_) throw *failure_;
     auto message = co_await as_result(messages_.pop());
+    if (messages_.size() < limit_) resume();
     if (message) co_return std::move(*message);
     throw failure_ ? *failure_ : message.error();
 }
 
 std::vector<Bytes> Mailbox::take_rest() {
     handed_over_ = true;
+    resume();
     return messages_.take_all();
 }
 
 void Mailbox::on_message(BytesView message) {
-    if (messages_.try_push(Bytes(message.begin(), message.end()))) return;
-    failure_.emplace(errc::overloaded, "too many messages before the handshake ended");
-    messages_.close();
-    channel_.close();
+    (void)messages_.try_push(Bytes(message.begin(), message.end()));
+    if (messages_.size() >= limit_ && !std::exchange(paused_, true)) channel_.pause(true);
 }
 void Mailbox::on_closed(const Error& reason) {
     if (!failure_) failure_ = reason;
