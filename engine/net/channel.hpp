@@ -49,7 +49,7 @@ public:
     /// Errors: what ended the channel.
     Task<Bytes> receive();
     /// What came after the last receive(), in order. The last call: the channel goes to another
-    /// handler before the loop turns.
+    /// handler before anything is awaited.
     std::vector<Bytes> take_rest();
     bool closed() const { return messages_.closed(); }
     void on_message(BytesView message) override;

@@ -59,14 +59,17 @@ Connection::Connection(Executor& executor, std::unique_ptr<net::Channel> channel
       pending_([this](std::uint64_t id) { send_cancel(id); }),
       beat_(executor, [this] { beat(); }),
       slow_(executor, [this] { cut_slow_reader(); }),
-      heard_(executor.now()) {
+      heard_(executor.now()),
+      beat_at_(heard_) {
     beat_.every(config_.heartbeat);
 }
 
 Connection::~Connection() { end(Error(errc::disconnected, "the connection was dropped")); }
 
 void Connection::beat() {
-    if (paused_) heard_ = executor_.now();  // the silence is ours
+    const TimePoint before = std::exchange(beat_at_, executor_.now());
+    // The silence is ours: we do not read now, or this process stood still.
+    if (paused_ || beat_at_ - before > 2 * config_.heartbeat) heard_ = beat_at_;
     const Duration silence = executor_.now() - heard_;
     if (silence >= config_.dead_after) {
         fail(Error(errc::timed_out, "nothing heard from " + peer() + " for " +
@@ -79,9 +82,8 @@ void Connection::beat() {
 Task<Bytes> Connection::call(EntityId entity, MethodName method, Bytes arguments,
                              CallOptions options) {
     const auto keep = shared_from_this();
-    const TimePoint at = std::min(Chain::running().deadline, executor_.now() + options.limit);
-    while (channel_ && channel_->unsent_bytes() > config_.max_unsent_bytes)
-        co_await drained_.wait();
+    const TimePoint at = std::min(Chain::running().deadline, executor_.after(options.limit));
+    if (is_full() || drained_.has_waiters()) co_await wait_for_room(at);
     if (!channel_) throw Error(errc::disconnected, std::string(method.text));
     if (arguments.size() + 512 > channel_->max_message_bytes())
         throw Error(errc::too_large, std::string(method.text) + ": arguments of " +
@@ -89,12 +91,22 @@ Task<Bytes> Connection::call(EntityId entity, MethodName method, Bytes arguments
     if (at <= executor_.now()) throw Error(errc::timed_out, "its deadline has passed");
     const std::uint64_t id = next_call_++;
     detail::PendingReply reply(pending_, executor_, id, at);
+    (void)reply.await_ready();  // a cancelled task sends nothing
     send_call(id, entity, method, arguments, options.caller, options.form, at - executor_.now());
     co_return co_await reply;
 }
 
+Task<> Connection::wait_for_room(TimePoint at) {
+    Alarm limit(executor_, [this] { drained_.notify_all(); });
+    limit.in(at - executor_.now());
+    do {
+        if (at <= executor_.now()) throw Error(errc::timed_out, peer() + " reads too slowly");
+        co_await drained_.wait();
+    } while (is_full());
+}
+
 bool Connection::notify(EntityId entity, MethodName method, BytesView arguments, CallerId caller) {
-    if (!channel_ || channel_->unsent_bytes() > config_.max_unsent_bytes) return false;
+    if (!channel_ || is_full()) return false;
     if (arguments.size() + 512 > channel_->max_message_bytes()) return false;
     send_call(0, entity, method, arguments, caller, Form::indexes, Duration::zero());
     return true;
@@ -116,7 +128,7 @@ void Connection::send_call(std::uint64_t id, EntityId entity, const MethodName& 
         if (sent_names_.size() < config_.max_names)
             sent_names_.emplace(method.id, static_cast<std::uint32_t>(sent_names_.size()));
     }
-    const auto left_ms = static_cast<std::uint64_t>((left + 999'999ns) / 1ms);
+    const auto left_ms = static_cast<std::uint64_t>(left / 1ms + (left % 1ms != 0ns));
     writer.unsigned_integer(left_ms);
     const bool stamped = caller.is_client() || caller.entity != 0;
     writer.unsigned_integer((form == Form::names ? flag_names : 0) | (stamped ? flag_stamp : 0));

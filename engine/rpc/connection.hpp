@@ -10,7 +10,7 @@ namespace gyre::rpc {
 struct ConnectionConfig {
     Duration heartbeat = 500ms;         ///< A ping this often.
     Duration dead_after = 1500ms;       ///< Nothing heard for this long: timed_out.
-    std::size_t max_unsent_bytes = 4 << 20;  ///< Callers wait above this.
+    std::size_t max_unsent_bytes = 4 << 20;  ///< Callers wait above this. At least 64 KiB.
     std::size_t max_incoming = 4096;    ///< Calls in progress; above, the peer is not read.
     std::size_t cut_unsent_bytes = 0;   ///< Not 0: a peer that leaves this much unread for
     Duration cut_after = 1s;            ///< this long is closed, `overloaded`; at once above 4 times.
@@ -65,6 +65,10 @@ private:
     Connection(Executor& executor, std::unique_ptr<net::Channel> channel, ConnectionConfig config,
                Target& target, std::function<void(const Error&)> on_closed);
     void beat();
+    bool is_full() const {
+        return channel_ && channel_->unsent_bytes() > config_.max_unsent_bytes;
+    }
+    Task<> wait_for_room(TimePoint at);
     bool read_frame(BytesView message);
     void send_call(std::uint64_t id, EntityId entity, const MethodName& method, BytesView arguments,
                    CallerId caller, Form form, Duration left);
@@ -85,7 +89,7 @@ private:
     std::vector<std::pair<std::string, std::uint64_t>> known_names_;
     Signal drained_;
     Alarm beat_, slow_;
-    TimePoint heard_;
+    TimePoint heard_, beat_at_;
     Bytes frame_;
     std::uint64_t next_call_ = 1;
     std::size_t incoming_ = 0;

@@ -21,6 +21,8 @@ Task<> serve(void* object, const MethodEntry* method, BytesView view, Bytes owne
     try {
         if (serial) {
             const auto permit = co_await serial->lock();
+            if (current->deadline <= current->executor->now())
+                throw Error(errc::timed_out, "its caller no longer waits");
             co_await method->invoke(object, owned, form, reply);
         } else {
             co_await method->invoke(object, view, form, reply);

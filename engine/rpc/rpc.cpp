@@ -94,10 +94,9 @@ Result<> Rpc::listen(const io::Endpoint& at) {
 
 Task<> Rpc::welcome(std::unique_ptr<net::Channel> channel) {
     const std::string from = channel->peer();
-    std::string name;
-    auto handshake = [](Rpc* self, net::Channel* to, std::string* peer_name) -> Task<std::vector<Bytes>> {
-        net::Mailbox mailbox(*to);
-        auto hello = decode<Hello>(co_await mailbox.receive());
+    net::Mailbox mailbox(*channel);
+    auto handshake = [](Rpc* self, net::Channel* to, net::Mailbox* in) -> Task<> {
+        auto hello = decode<Hello>(co_await in->receive());
         if (!hello || hello->magic != magic) throw Error(errc::unauthorized, "not a node");
         if (hello->version != version)
             throw Error(errc::update_required,
@@ -107,17 +106,16 @@ Task<> Rpc::welcome(std::unique_ptr<net::Channel> channel) {
         const LinkTranscript link{hello->nonce, challenge.nonce, hello->name, self->config_.name};
         challenge.proof = secure::link_proof(self->config_.key, LinkRole::server, link);
         to->send(encode(challenge));
-        const auto proof = decode<Proof>(co_await mailbox.receive());
+        const auto proof = decode<Proof>(co_await in->receive());
         if (!proof ||
             !secure::verify_link_proof(self->config_.key, LinkRole::client, link, proof->proof))
             throw Error(errc::unauthorized, "the cluster key was not proven");
-        *peer_name = hello->name;
-        co_return mailbox.take_rest();
+        if (in->closed()) throw Error(errc::disconnected, "it left amid the handshake");
     };
-    auto early = co_await as_result(
-        with_timeout(config_.handshake_limit, handshake(this, channel.get(), &name)));
-    if (!early || closed_) {
-        const Error reason = early ? Error(errc::closed, "the node ends") : early.error();
+    const auto proven = co_await as_result(
+        with_timeout(config_.handshake_limit, handshake(this, channel.get(), &mailbox)));
+    if (!proven || closed_) {
+        const Error reason = proven ? Error(errc::closed, "the node ends") : proven.error();
         log::warn("rpc.stranger", {{"peer", from}, {"reason", reason.what()}});
         say_bye(*channel, reason.is(errc::update_required)
                               ? reason
@@ -125,9 +123,10 @@ Task<> Rpc::welcome(std::unique_ptr<net::Channel> channel) {
         co_return;
     }
     const std::uint64_t id = next_accepted_++;
+    auto early = mailbox.take_rest();
     auto connection = Connection::open(
         io_.executor(), std::move(channel), link_config(), local_,
-        [this, id](const Error&) { accepted_.erase(id); }, std::move(*early));
+        [this, id](const Error&) { accepted_.erase(id); }, std::move(early));
     if (connection->open()) accepted_.emplace(id, std::move(connection));
 }
 
@@ -147,6 +146,7 @@ Task<std::shared_ptr<Connection>> Rpc::open_link(io::Endpoint to) {
     const LinkTranscript link{hello.nonce, challenge->nonce, config_.name, challenge->name};
     if (!secure::verify_link_proof(config_.key, LinkRole::server, link, challenge->proof))
         throw Error(errc::unauthorized, to.to_string() + " did not prove the cluster key");
+    if (mailbox.closed()) throw Error(errc::disconnected, to.to_string() + " left amid the handshake");
     channel->send(encode(Proof{secure::link_proof(config_.key, LinkRole::client, link)}));
     auto early = mailbox.take_rest();
     co_return Connection::open(
@@ -182,6 +182,11 @@ Task<> Rpc::dial(io::Endpoint to) {
     link.settled.notify_all();
 }
 
+std::shared_ptr<Connection> Rpc::open_link_to(const io::Endpoint& to) const {
+    const auto found = links_.find(to);
+    return found == links_.end() ? nullptr : found->second->connection;
+}
+
 Task<std::shared_ptr<Connection>> Rpc::link(io::Endpoint to) {
     if (closed_) throw Error(errc::closed, "this node ends");
     auto& slot = links_[to];
@@ -200,7 +205,9 @@ Task<std::shared_ptr<Connection>> Rpc::link(io::Endpoint to) {
 
 Task<Bytes> Rpc::call_here(EntityId entity, MethodName method, Bytes arguments,
                            CallOptions options) {
-    const TimePoint at = std::min(Chain::running().deadline, io_.now() + options.limit);
+    const TimePoint at =
+        std::min(Chain::running().deadline, io_.executor().after(options.limit));
+    if (at <= io_.now()) throw Error(errc::timed_out, "its deadline has passed");
     const std::uint64_t id = local_calls_->next_++;
     detail::PendingReply reply(local_calls_->pending_, io_.executor(), id, at);
     IncomingCall call{.entity = entity,
@@ -217,7 +224,12 @@ Task<Bytes> Rpc::call_here(EntityId entity, MethodName method, Bytes arguments,
 Task<Bytes> Rpc::call(io::Endpoint to, EntityId entity, MethodName method, Bytes arguments,
                       CallOptions options) {
     if (to == address_) co_return co_await call_here(entity, method, std::move(arguments), options);
-    const auto connection = co_await with_timeout(options.limit, link(to));
+    auto connection = open_link_to(to);
+    if (!connection) {
+        const TimePoint at = io_.executor().after(options.limit);
+        connection = co_await with_timeout(options.limit, link(to));
+        options.limit = at - io_.now();
+    }
     co_return co_await connection->call(entity, method, std::move(arguments), options);
 }
 
@@ -240,13 +252,10 @@ void Rpc::notify(std::optional<io::Endpoint> to, EntityId entity, std::string_vi
         local_.dispatch(call, Responder());
         return;
     }
-    if (to) {
-        const auto found = links_.find(*to);
-        if (found != links_.end() && found->second->connection) {
-            if (!found->second->connection->notify(entity, method, arguments))
-                log::warn("rpc.notify_dropped", {{"to", to->to_string()}, {"method", method.text}});
-            return;
-        }
+    if (const auto connection = to ? open_link_to(*to) : nullptr) {
+        if (!connection->notify(entity, method, arguments))
+            log::warn("rpc.notify_dropped", {{"to", to->to_string()}, {"method", method.text}});
+        return;
     }
     (void)go(scope_, notify_later(std::move(to), entity, std::string(type), method.id,
                                   std::string(method.text), std::move(arguments)));

@@ -64,6 +64,7 @@ public:
 private:
     struct Link;
     class LocalSink;
+    std::shared_ptr<Connection> open_link_to(const io::Endpoint& to) const;
     Task<std::shared_ptr<Connection>> link(io::Endpoint to);
     Task<> dial(io::Endpoint to);
     Task<std::shared_ptr<Connection>> open_link(io::Endpoint to);

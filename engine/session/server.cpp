@@ -77,7 +77,7 @@ private:
     static Task<> welcome(std::shared_ptr<Impl> self, std::unique_ptr<net::Channel> channel,
                           io::Endpoint peer);
     static Task<Admitted> admit(std::shared_ptr<Impl> self, net::Channel* channel,
-                                io::Endpoint peer);
+                                net::Mailbox* mailbox, io::Endpoint peer);
     void open(std::unique_ptr<net::Channel> channel, io::Endpoint peer, Admitted admitted);
     rpc::ConnectionConfig connection_config(EntityId entity, std::uint64_t session) const;
 };
@@ -136,9 +136,9 @@ void Server::Impl::accept(std::unique_ptr<net::Channel> channel, io::Endpoint pe
 }
 
 Task<Server::Impl::Admitted> Server::Impl::admit(std::shared_ptr<Impl> self,
-                                                 net::Channel* channel, io::Endpoint peer) {
-    net::Mailbox mailbox(*channel);
-    const Bytes first = co_await mailbox.receive();
+                                                 net::Channel* channel, net::Mailbox* mailbox,
+                                                 io::Endpoint peer) {
+    const Bytes first = co_await mailbox->receive();
     channel->pause(true);  // a stranger's bytes are not kept
     Hello hello = read_hello(first).value();
     if (hello.client_version < self->config.min_client_version)
@@ -150,20 +150,21 @@ Task<Server::Impl::Admitted> Server::Impl::admit(std::shared_ptr<Impl> self,
     admitted.client_version = hello.client_version;
     admitted.admission = co_await self->authenticate_(
         Credential{std::move(hello.credential), hello.client_version, std::move(peer)});
-    if (mailbox.closed()) throw Error(errc::disconnected, "left before the answer");
+    if (mailbox->closed()) throw Error(errc::disconnected, "left before the answer");
     GYRE_ASSERT(admitted.admission.entity != 0, "an admitted client has an entity");
-    admitted.early = mailbox.take_rest();
-    channel->pause(false);
     co_return admitted;
 }
 
 Task<> Server::Impl::welcome(std::shared_ptr<Impl> self, std::unique_ptr<net::Channel> channel,
                              io::Endpoint peer) {
+    net::Mailbox mailbox(*channel);
     auto admitted = co_await as_result(
-        with_timeout(self->config.handshake_limit, admit(self, channel.get(), peer)));
+        with_timeout(self->config.handshake_limit, admit(self, channel.get(), &mailbox, peer)));
     self->metrics.pending.set(static_cast<double>(--self->pending_));
     if (admitted && !self->closed_ && self->sessions_.size() < self->config.max_sessions) {
         ContextGuard outside(nullptr);
+        admitted->early = mailbox.take_rest();
+        channel->pause(false);
         self->open(std::move(channel), std::move(peer), std::move(*admitted));
     } else if (self->closed_ || (!admitted && admitted.error().is(errc::cancelled))) {
         self->refuse(*channel, peer, Error(errc::closed, "the server ends"));
