@@ -11,6 +11,10 @@ void Clients::kick(std::uint64_t session, std::string code, std::string text) {
     if (auto* sink = this_node().clients) sink->kick(session, Error(code, text));
 }
 
+void Clients::moved(std::uint64_t session) {
+    if (auto* sink = this_node().clients) sink->moved(session);
+}
+
 void push_encoded(const ClientRef& to, rpc::MethodName method, Bytes arguments) {
     Node& here = this_node();
     if (to.at == here.rpc.address()) {

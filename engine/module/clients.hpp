@@ -23,14 +23,18 @@ public:
     /// One way. False: no such session, or it reads too slowly.
     virtual bool push(std::uint64_t session, rpc::MethodName method, BytesView arguments) = 0;
     virtual void kick(std::uint64_t session, const Error& reason) = 0;
+    /// The entity it plays has left the node that had it: find it again.
+    virtual void moved(std::uint64_t) {}
 };
 
 /// The service of that name on every node with sessions, whatever its role.
 struct Clients : Service<Clients> {
     void push(std::uint64_t session, std::string method, Bytes arguments);
     void kick(std::uint64_t session, std::string code, std::string text);
+    void moved(std::uint64_t session);
     static consteval auto describe() {
-        return type<Clients>("Clients", method<&Clients::push>(), method<&Clients::kick>());
+        return type<Clients>("Clients", method<&Clients::push>(), method<&Clients::kick>(),
+                             method<&Clients::moved>());
     }
 };
 

@@ -17,6 +17,11 @@ Task<bool> Online::detach(std::uint64_t session) {
     co_return true;
 }
 
+Task<> Online::on_stop() {
+    if (client) at(client.at).service<module::Clients>().notify<&module::Clients::moved>(client.session);
+    co_return;
+}
+
 void Online::tell() {
     auto& record = gyre_record();
     const std::uint64_t method = hash_method(record.type.name, "on_client");

@@ -12,6 +12,8 @@ struct Online : Component<Online> {
     Task<> attach(ClientRef newer);
     /// Of that session only; a late goodbye of a replaced one changes nothing. True: nobody is left.
     Task<bool> detach(std::uint64_t session);
+    /// Unloaded while a client plays it: its gate is told to find it again.
+    Task<> on_stop();
     bool is_online() const { return static_cast<bool>(client); }
 
     static consteval auto describe() {

@@ -54,10 +54,10 @@ public:
         identity_.host = &host_;
         identity_.node = &node_;
         rpc_.set_resolver(&resolver_);
-        // What was claimed as the former one stays ours until another claims it: then the epoch
-        // of the claim fences our saves.
+        // What was claimed as the former one may be another's by now.
         registry_->on_new_incarnation = [this](std::uint64_t incarnation) {
             info_.incarnation = incarnation;
+            persist_.doubt();
         };
         rpc_.on_link_lost = [this](const io::Endpoint& at, const Error& reason) {
             ContextGuard guard(&scope_.context());

@@ -11,6 +11,7 @@ struct Persist::State {
     Bytes saved;  // what the database has
     Mutex saving;
     bool fenced = false;
+    bool doubted = false;  // another may own it by now
 };
 
 struct Persist::Loading {
@@ -84,8 +85,9 @@ Task<> Persist::load(EntityId id, const world::TypeTable& type, bool create,
                      std::function<void(void*)> init) {
     for (;;) {
         if (const auto* record = host_.find(id)) {
-            if (!record->stopping) co_return;
-            co_await sleep(1ms);  // its last save is on the way
+            const auto* state = static_cast<const State*>(record->storage.get());
+            if (!record->stopping && !(state && state->doubted)) co_return;
+            co_await sleep(1ms);  // its last save, or its claim, is on the way
             continue;
         }
         const auto running = loading_.find(id);
@@ -194,13 +196,60 @@ Task<> Persist::save(world::Record& record) {
         ++saves_;
         co_return;
     }
-    if (result.error().is(errc::fenced)) {
-        state->fenced = true;
-        ++fenced_;
-        log::warn("persist.fenced", {{"type", collection}, {"id", id}, {"error", result.error().what()}});
-        host_.retire(id);
-    }
+    if (result.error().is(errc::fenced)) fence(*state, collection, id, result.error());
     throw result.error();
+}
+
+void Persist::fence(State& state, const std::string& collection, EntityId id, const Error& why) {
+    state.fenced = true;
+    ++fenced_;
+    log::warn("persist.fenced", {{"type", collection}, {"id", id}, {"error", why.what()}});
+    host_.retire(id);
+}
+
+void Persist::doubt() {
+    for (const EntityId id : host_.ids({}))
+        if (auto* state = static_cast<State*>(host_.find(id)->storage.get())) state->doubted = true;
+    if (!std::exchange(reclaiming_, true)) (void)go(*host_.node().scope, reclaim());
+}
+
+Task<> Persist::reclaim() {
+    for (bool left = true; left; co_await sleep(10ms)) {
+        left = false;
+        const auto me = owners_.self();  // nothing until this node has registered
+        std::vector<Join<>> claims;
+        for (const EntityId id : host_.ids({})) {
+            const auto* record = host_.find(id);
+            const auto state = std::static_pointer_cast<State>(record->storage);
+            if (!state || !state->doubted || record->stopping) continue;
+            left = true;
+            if (me) claims.push_back(go(claim_again(state, std::string(record->type.name), id, *me)));
+        }
+        for (auto& claim : claims) co_await claim;
+    }
+    reclaiming_ = false;
+}
+
+Task<> Persist::claim_again(std::shared_ptr<State> state, std::string collection, EntityId id,
+                            store::Owner me) {
+    const auto permit = co_await state->saving.lock();
+    if (!state->doubted || state->fenced) co_return;
+    const std::string key = std::to_string(id);
+    const auto claimed = co_await as_result(documents_.claim(collection, key, me, state->epoch, {}));
+    if (claimed) {
+        state->epoch = claimed->epoch;
+        state->doubted = false;
+    } else if (claimed.error().is(errc::conflict) || claimed.error().is(errc::not_found)) {
+        // An earlier try may have been carried out without an answer.
+        const auto found = co_await as_result(documents_.find(collection, key));
+        if (!found) co_return;
+        if (*found && (*found)->owner == me) {
+            state->epoch = (*found)->epoch;
+            state->doubted = false;
+        } else {
+            fence(*state, collection, id, claimed.error());
+        }
+    }  // else the database fails: again, later
 }
 
 Task<> Persist::stopped(world::Record& record) {

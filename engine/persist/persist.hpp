@@ -45,6 +45,9 @@ public:
     /// For the node that wants it: saves and drops it here. True: it is nobody's now.
     Task<bool> yield(EntityId id);
     void start_autosave(Scope& scope);
+    /// This node has registered anew: others may own by now what it holds. Each is claimed again,
+    /// or dropped unsaved when another has it; load() waits until that is known.
+    void doubt();
 
     std::uint64_t saves() const { return saves_; }
     std::uint64_t fenced() const { return fenced_; }
@@ -57,6 +60,10 @@ private:
     Task<store::Document> claim(std::string collection, std::string key,
                                 std::optional<Bytes> initial, EntityId id);
     Task<> autosave();
+    Task<> reclaim();
+    Task<> claim_again(std::shared_ptr<State> state, std::string collection, EntityId id,
+                       store::Owner me);
+    void fence(State& state, const std::string& collection, EntityId id, const Error& why);
     static Bytes capture(const world::Record& record);
     static Result<> restore(const world::TypeTable& type, void* entity, BytesView document);
 
@@ -66,6 +73,7 @@ private:
     PersistConfig config_;
     std::map<EntityId, std::shared_ptr<Loading>> loading_;
     std::uint64_t saves_ = 0, fenced_ = 0;
+    bool reclaiming_ = false;
 };
 
 

@@ -218,6 +218,7 @@ Record* Host::find_service(std::string_view name) const {
 }
 
 Task<> Host::destroy_all() {
+    ending_ = true;
     std::vector<Join<>> running;
     for (const EntityId id : ids({})) running.push_back(go(destroy(id)));
     for (auto& job : running) co_await job;
@@ -242,7 +243,7 @@ void Host::dispatch(const rpc::IncomingCall& call, rpc::Responder respond) {
     const auto stored = stored_by_method_.find(call.method.id);
     // A client reaches its own avatar only, so it cannot make us load what it names.
     const bool may = !call.caller.is_client() || call.caller.entity == call.entity;
-    if (keeper_ && stored != stored_by_method_.end() && may) {
+    if (keeper_ && !ending_ && stored != stored_by_method_.end() && may) {
         (void)go(*node_.scope,
                  deliver_later(call.entity, stored->second, std::string(call.method.text), call,
                                Bytes(call.arguments.begin(), call.arguments.end()),

@@ -98,7 +98,7 @@ public:
     Task<> start_services(std::string_view role);
     Task<> stop_services();  ///< In reverse order of their start.
     Record* find_service(std::string_view name) const;
-    /// Destroys every entity; each is saved.
+    /// Destroys every entity; each is saved. From now on calls load none.
     Task<> destroy_all();
 
     void set_keeper(Keeper* keeper) { keeper_ = keeper; }
@@ -135,6 +135,7 @@ private:
     std::unordered_map<EntityId, std::unique_ptr<Record>> entities_;
     std::vector<std::unique_ptr<Record>> services_;
     Keeper* keeper_ = nullptr;
+    bool ending_ = false;  // loads nothing more
 };
 
 }  // namespace gyre::world

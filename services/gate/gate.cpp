@@ -72,7 +72,10 @@ public:
         server_->on_opened([this](session::Session& session) { opened(session); });
         server_->on_closed([this](session::Session& session, const Error&) { closed(session); });
         left_ = node.directory.on_left([this](const cluster::NodeInfo& gone) {
-            if (gone.role == config_.home_role) enter_all();
+            // Registered anew ourselves: the lobbies took us for dead, and our sessions with us.
+            if (gone.name == node_.info.name)
+                for (const auto& [id, player] : players_) player->home.port = 0;
+            if (gone.role == config_.home_role || gone.name == node_.info.name) enter_all();
         });
         joined_ = node.directory.on_joined([this](const cluster::NodeInfo& came) {
             if (came.role == config_.home_role) enter_all();
@@ -97,6 +100,13 @@ public:
     }
     void kick(std::uint64_t session, const Error& reason) override {
         if (auto* found = server_->find(session)) found->close(reason);
+    }
+
+    void moved(std::uint64_t session) override {
+        const auto found = players_.find(session);
+        if (found == players_.end()) return;
+        ContextGuard guard(&scope_.context());
+        (void)go(scope_, enter_again(found->second));
     }
 
     void dispatch(const rpc::IncomingCall& call, rpc::Responder respond) override {
@@ -191,6 +201,12 @@ private:
             log::warn("gate.enter_failed", {{"entity", player->entity}, {"error", entered.error().what()}});
             co_await sleep(500ms);
         }
+    }
+    /// Not at once: whoever took the entity has it for a moment.
+    Task<> enter_again(std::shared_ptr<Player> player) {
+        co_await sleep(200ms);
+        player->home.port = 0;
+        co_await enter_quietly(player);
     }
     void enter_all() {
         ContextGuard guard(&scope_.context());

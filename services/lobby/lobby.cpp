@@ -13,15 +13,11 @@ struct LobbyConfig {
 };
 LobbyConfig config() { return this_node().config.as<LobbyConfig>("lobby").value(); }
 
-/// Ends an entity that stays without a client.
-Task<> unload_later(EntityId entity, Duration delay) {
-    co_await sleep(delay);
-    auto* record = this_node().host.find(entity);
-    if (!record || record->stopping) co_return;
-    const auto online = co_await as_result(at(this_node().rpc.address())
-                                               .entity(Id<Online>{entity})
-                                               .call<&Online::is_online>());
-    if (online && !*online) this_node().host.retire(entity);
+Online* online_of(const world::Record& record) {
+    for (const auto& component : record.type.components)
+        if (component.type->name == description<Online>.name)
+            return static_cast<Online*>(component.access(record.object));
+    return nullptr;
 }
 }  // namespace
 
@@ -30,7 +26,35 @@ Task<> Lobby::on_start() {
     const auto* type = this_node().host.find_type(name);
     if (!type || !type->stored)
         throw Error(errc::bad_config, "lobby.entity: no module has a stored entity \"" + name + "\"");
+    left_ = this_node().directory.on_left(
+        [this](const cluster::NodeInfo& gone) { forget_clients_at(gone.address); });
+    timers().every<&Lobby::sweep>(1s, "sweep");
     co_return;
+}
+
+/// Their gate is gone, or lives anew and brings them again.
+void Lobby::forget_clients_at(const io::Endpoint& gate) {
+    for (const EntityId id : this_node().host.ids(config().entity)) {
+        const auto* record = this_node().host.find(id);
+        const auto* online = record->stopping ? nullptr : online_of(*record);
+        if (!online || online->client.at != gate) continue;
+        at(this_node().rpc.address()).entity(Id<Online>{id}).notify<&Online::detach>(online->client.session);
+    }
+}
+
+void Lobby::sweep() {
+    const auto settings = config();
+    std::map<EntityId, TimePoint> alone;
+    for (const EntityId id : this_node().host.ids(settings.entity)) {
+        const auto* record = this_node().host.find(id);
+        const auto* online = record->stopping ? nullptr : online_of(*record);
+        if (!online || online->is_online()) continue;
+        const auto before = alone_since_.find(id);
+        const TimePoint since = before == alone_since_.end() ? now() : before->second;
+        if (now() - since >= settings.unload_after) this_node().host.retire(id);
+        else alone.emplace(id, since);
+    }
+    alone_since_ = std::move(alone);
 }
 
 Task<> Lobby::enter(EnterRequest request) {
@@ -43,10 +67,7 @@ Task<> Lobby::enter(EnterRequest request) {
 Task<> Lobby::leave(EntityId entity, std::uint64_t session) {
     auto* record = this_node().host.find(entity);
     if (!record || record->stopping) co_return;
-    const bool alone = co_await at(this_node().rpc.address())
-                           .entity(Id<Online>{entity})
-                           .call<&Online::detach>(session);
-    if (alone) (void)go(node_scope(), unload_later(entity, config().unload_after));
+    (void)co_await at(this_node().rpc.address()).entity(Id<Online>{entity}).call<&Online::detach>(session);
 }
 
 LobbyLoad LobbyStats::current() {

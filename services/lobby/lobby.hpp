@@ -1,5 +1,6 @@
 #pragma once
 #include <gyre/module/gyre.hpp>
+#include <map>
 
 namespace gyre::lobby {
 
@@ -20,11 +21,18 @@ struct Lobby : Service<Lobby> {
     Task<> on_start();
     /// Loads the entity, or creates it, and attaches the session. Again: changes nothing.
     Task<> enter(EnterRequest request);
-    /// The session ended. The entity is saved and unloaded after a while without a client.
+    /// The session ended. An entity is saved and unloaded after a while without a client.
     Task<> leave(EntityId entity, std::uint64_t session);
+    void sweep();
     static consteval auto describe() {
-        return type<Lobby>("Lobby", method<&Lobby::enter>(), method<&Lobby::leave>());
+        return type<Lobby>("Lobby", method<&Lobby::enter>(), method<&Lobby::leave>(),
+                             method<&Lobby::sweep>());
     }
+
+private:
+    void forget_clients_at(const io::Endpoint& gate);
+    std::map<EntityId, TimePoint> alone_since_;  // has no client
+    cluster::Subscription left_;
 };
 
 struct LobbyLoad {

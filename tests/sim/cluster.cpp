@@ -173,6 +173,11 @@ node::NodeRuntime& SimCluster::node(std::string_view name) {
     GYRE_ASSERT(slot(name).runtime, "this node runs");
     return *slot(name).runtime;
 }
+std::vector<std::string> SimCluster::names() const {
+    std::vector<std::string> all;
+    for (const auto& [name, slot] : slots_) all.push_back(name);
+    return all;
+}
 sim::Machine& SimCluster::machine_of(Player& player) { return player.machine(); }
 
 void SimCluster::start(std::string_view name) {

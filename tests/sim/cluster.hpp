@@ -54,6 +54,7 @@ public:
     sim::Machine& machine(std::string_view name);
     node::NodeRuntime& node(std::string_view name);
     module::Node& inside(std::string_view name) { return node(name).node(); }
+    std::vector<std::string> names() const;  ///< Of all nodes, sorted.
     const module::Keys& keys() const { return keys_; }
     Player& player(std::size_t index) { return *players_[index]; }
     std::size_t players() const { return players_.size(); }

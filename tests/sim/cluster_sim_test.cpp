@@ -1,38 +1,9 @@
 #include <gtest/gtest.h>
 
-#include "tests/sim/player.hpp"
+#include "tests/sim/checks.hpp"
 
 namespace gyre::test {
 namespace {
-
-ClusterOptions seeded() {
-    ClusterOptions options;
-    options.seed = sim::test_seed();
-    return options;
-}
-
-/// Everything a player was promised is in the database, once.
-void expect_whole(SimCluster& cluster) {
-    for (std::size_t i = 0; i < cluster.players(); ++i) {
-        Player& player = cluster.player(i);
-        const StoredAvatar avatar = cluster.stored(player.id());
-        std::set<EntityId> rewarded(avatar.Career.rewarded.begin(), avatar.Career.rewarded.end());
-        EXPECT_EQ(rewarded.size(), avatar.Career.rewarded.size()) << "a match counts twice";
-        std::int64_t gold = 0;
-        std::uint32_t wins = 0, matches = 0;
-        for (const auto& [id, over] : player.results) {
-            EXPECT_TRUE(rewarded.contains(id)) << player.describe();
-            gold += over.gold, wins += over.won, matches += over.arrived;
-        }
-        EXPECT_GE(avatar.Bag.gold, player.best.gold) << "an acknowledged reward is lost";
-        EXPECT_GE(avatar.Career.matches, player.best.matches);
-        if (rewarded.size() == player.results.size()) {  // it has seen every result
-            EXPECT_EQ(avatar.Bag.gold, gold) << player.describe();
-            EXPECT_EQ(avatar.Career.wins, wins);
-            EXPECT_EQ(avatar.Career.matches, matches);
-        }
-    }
-}
 
 TEST(ClusterSim, twenty_players_log_in_play_are_rewarded_and_leave) {
     SimCluster cluster(seeded());

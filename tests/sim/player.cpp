@@ -1,5 +1,7 @@
 #include "tests/sim/player.hpp"
 
+#include <algorithm>
+
 namespace gyre::match {
 void MatchClient::ticket(Ticket ticket) {
     if (on_ticket) on_ticket(ticket);
@@ -45,12 +47,23 @@ Task<> Player::log_in() {
     gate->handle(match_events);
     gate->handle(arena_events);
     gate->on_closed([this](const Error& why) { gate_closed = why.code(); });
+    (void)co_await status();
 }
 
 Task<arena::AvatarStatus> Player::status() { return gate->call<&arena::Avatar::status>(); }
 Task<> Player::find_match() {
     ticket.reset();
     return gate->call<&match::Matchmaking::find_match>("duel");
+}
+
+Task<match::Ticket> Player::rejoin() { return gate->call<&match::Matchmaking::rejoin>(); }
+Task<> Player::cancel() { return gate->call<&match::Matchmaking::cancel_match>(); }
+Task<arena::ItemStack> Player::take_medal() {
+    return gate->call<&arena::Bag::take>(arena::ItemId::medal, 1);
+}
+Task<> Player::fight_with(match::Ticket with) {
+    co_await enter(std::move(with));
+    co_await fight();
 }
 
 Task<> Player::until(std::function<bool()> held, Duration limit, std::string what) {
@@ -81,7 +94,7 @@ Task<> Player::enter(match::Ticket with) {
 }
 
 Task<> Player::fight() {
-    while (in_battle()) {
+    while (in_battle() && std::find(lost.begin(), lost.end(), match_) == lost.end()) {
         battle->notify<&arena::Match::input>(next_input());
         co_await sleep(100ms);
     }
@@ -132,7 +145,7 @@ Task<> Player::round() {
         if (!asked.error().is("already_playing")) throw asked.error();
         ticket = co_await gate->call<&match::Matchmaking::rejoin>();
     }
-    co_await enter(co_await wait_ticket(15s));
+    co_await enter(co_await wait_ticket(3s));
     co_await fight();
     if (results.contains(match_)) co_await wait_reward();
 }

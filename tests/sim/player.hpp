@@ -23,6 +23,10 @@ public:
     Task<> enter(match::Ticket ticket);    ///< Connects to the battle node.
     Task<> fight();                        ///< Inputs, until the match is over or its session gone.
     Task<> wait_reward(Duration limit = 20s);
+    Task<> fight_with(match::Ticket ticket);  ///< enter and fight.
+    Task<match::Ticket> rejoin();
+    Task<> cancel();
+    Task<arena::ItemStack> take_medal();
     /// All of it: log in when needed, one match, its reward.
     Task<> play();
     /// Until `matches` have ended with a result for this player, whatever goes wrong meanwhile.
