@@ -10,10 +10,14 @@ void Timers::after(Duration delay, std::string key, std::function<void()> action
     timers_.push_back(nullptr);
     const auto at = std::prev(timers_.end());
     *at = std::make_unique<One>(record_.host.executor(), std::move(key), [this, at] {
-        const auto one = std::move(*at);  // outlives its own call, out of reach of cancel()
+        // A task, so that the entity stays until the action has ended, whatever it retires.
+        auto run = [](std::function<void()> once) -> Task<> {
+            once();
+            co_return;
+        };
+        auto once = std::move((*at)->action);
         timers_.erase(at);
-        ContextGuard guard(&record_.scope.context());
-        one->action();
+        (void)go(record_.scope, run(std::move(once)));
     });
     (*at)->action = std::move(action);
     (*at)->alarm.in(delay);
@@ -77,7 +81,7 @@ Result<> Host::add_types(std::span<const TypeTable* const> types) {
             for (const auto& method : component.type->methods)
                 index.methods.emplace(method.id, Slot{component.access, &method});
         if (type->kind == TypeKind::entity && type->stored)
-            for (const auto& [id, slot] : index.methods) stored_by_method_.emplace(id, type);
+            for (const auto& [id, slot] : index.methods) stored_by_method_[id].push_back(type);
         types_.emplace(std::string(type->name), std::move(index));
     }
     return {};
@@ -110,7 +114,12 @@ Record& Host::create(const TypeTable& type, EntityId id,
     auto& record = *entities_.emplace(id, std::make_unique<Record>(*this, id, type)).first->second;
     if (init) {
         ContextGuard guard(&record.scope.context());
-        init(record.object);
+        try {
+            init(record.object);
+        } catch (...) {
+            entities_.erase(id);
+            throw;
+        }
     }
     (void)go(record.scope, start(record));
     return record;
@@ -131,6 +140,16 @@ Task<> Host::start(Record& record) {
     record.started.set();
 }
 
+namespace {
+/// A hook that fails keeps no other from running.
+Task<> run_on_stop(const TypeTable* type, void* object) {
+    if (!type->on_stop) co_return;
+    const auto result = co_await as_result(type->on_stop(object));
+    if (!result)
+        log::error("world.stop_failed", {{"type", type->name}, {"error", result.error().what()}});
+}
+}  // namespace
+
 Task<> Host::stop(Record& record) {
     record.stopping = true;
     record.timers.cancel_all();
@@ -140,22 +159,23 @@ Task<> Host::stop(Record& record) {
     Scope last(executor_, "stopping " + record.scope.name(), record.scope.context());
     auto hooks = [](Record* r) -> Task<> {
         for (auto it = r->type.components.rbegin(); it != r->type.components.rend(); ++it)
-            if (it->type->on_stop) co_await it->type->on_stop(it->access(r->object));
-        if (r->type.on_stop) co_await r->type.on_stop(r->object);
+            co_await run_on_stop(it->type, it->access(r->object));
+        co_await run_on_stop(&r->type, r->object);
     };
-    auto run = go(last, hooks(&record));
-    auto join = [](Join<> job) -> Task<> { co_await job; };
     Shield shield;  // an entity half stopped would be neither here nor saved
-    const auto result = co_await as_result(join(std::move(run)));
-    if (!result)
-        log::error("world.stop_failed", {{"type", record.type.name}, {"error", result.error().what()}});
+    auto run = go(last, hooks(&record));
+    co_await run;
     co_await last.close();
+    record.timers.cancel_all();  // what the hooks left behind
+    co_await record.scope.close();
 }
 
 Task<> Host::destroy(EntityId id) {
     const auto found = entities_.find(id);
     if (found == entities_.end() || found->second->stopping) co_return;
     Record& record = *found->second;
+    if (current->scope == &record.scope)
+        throw Error("closed_from_inside", record.scope.name() + " is destroyed by itself: retire() it");
     co_await stop(record);
     if (keeper_ && record.storage) {
         const auto saved = co_await as_result(shielded(keeper_->stopped(record)));
@@ -245,7 +265,7 @@ void Host::dispatch(const rpc::IncomingCall& call, rpc::Responder respond) {
     const bool may = !call.caller.is_client() || call.caller.entity == call.entity;
     if (keeper_ && !ending_ && stored != stored_by_method_.end() && may) {
         (void)go(*node_.scope,
-                 deliver_later(call.entity, stored->second, std::string(call.method.text), call,
+                 deliver_later(call.entity, &stored->second, std::string(call.method.text), call,
                                Bytes(call.arguments.begin(), call.arguments.end()),
                                std::move(respond)));
         return;
@@ -282,21 +302,32 @@ void Host::deliver(Record& record, const rpc::IncomingCall& call, rpc::Responder
                   call, std::move(respond));
 }
 
-Task<> Host::deliver_later(EntityId entity, const TypeTable* type, std::string method_text,
+Task<> Host::deliver_later(EntityId entity, const StoredTypes* types, std::string method_text,
                            rpc::IncomingCall call, Bytes arguments, rpc::Responder respond) {
     call.arguments = arguments;
     call.method.text = method_text;
-    if (type) {
-        const auto loaded = co_await as_result(keeper_->activate(entity, *type));
-        if (!loaded) {
-            respond(loaded.error());
+    if (types) {
+        // A component's method does not say of which entity: the one that has a document.
+        std::optional<Error> failure;
+        for (const TypeTable* type : *types) {
+            const auto loaded = co_await as_result(keeper_->activate(entity, *type));
+            if (loaded) failure.reset();
+            else failure = loaded.error();
+            if (loaded || !failure->is(errc::entity_gone)) break;
+        }
+        if (failure) {
+            respond(*failure);
             co_return;
         }
     }
     Record* record = entity ? find(entity) : static_cast<Record*>(current->object);
-    if (record) co_await record->started.wait();
-    record = entity ? find(entity) : record;
-    if (record) deliver(*record, call, std::move(respond));
+    bool ended = !record;
+    if (record) {
+        auto started = [](Record* r) -> Task<> { co_await r->started.wait(); };
+        ended = !co_await as_result(started(record));
+        record = entity ? find(entity) : record;
+    }
+    if (record && !ended) deliver(*record, call, std::move(respond));
     else respond(Error(errc::entity_gone, "entity " + std::to_string(entity) + " is gone"));
 }
 

@@ -24,7 +24,7 @@ public:
         static_assert(signature<M>::arity == 0, "gyre: a timer calls a method without parameters");
         every_method(method_id<M>, period, std::move(key));
     }
-    /// Runs once; zero or less: in the next loop turn.
+    /// Runs once, as a task of the entity; zero or less: in the next loop turn.
     void after(Duration delay, std::string key, std::function<void()> action);
     std::size_t cancel(std::string_view key);  ///< Returns how many it ended.
     void cancel_all();
@@ -87,6 +87,7 @@ public:
                    const std::function<void(void* object)>& init = {});
     /// Refuses calls, cancels and joins its tasks, on_stop, keeper, memory. Await it from
     /// outside of the entity, or retire() it.
+    /// One that is ending already: returns at once.
     Task<> destroy(EntityId id);
     void retire(EntityId id);  ///< destroy() as a task of the node.
     Task<> gone(EntityId id);  ///< Waits until it is no more.
@@ -121,7 +122,8 @@ private:
         std::unordered_map<std::uint64_t, Slot> methods;
     };
     void deliver(Record& record, const rpc::IncomingCall& call, rpc::Responder respond);
-    Task<> deliver_later(EntityId entity, const TypeTable* type, std::string method_text,
+    using StoredTypes = std::vector<const TypeTable*>;
+    Task<> deliver_later(EntityId entity, const StoredTypes* types, std::string method_text,
                          rpc::IncomingCall call, Bytes arguments, rpc::Responder respond);
     Task<> start(Record& record);
     Task<> stop(Record& record);
@@ -130,7 +132,7 @@ private:
     NodeIdentity& node_;
     std::function<std::uint64_t()> random_;
     std::map<std::string, TypeIndex, std::less<>> types_;
-    std::unordered_map<std::uint64_t, const TypeTable*> stored_by_method_;
+    std::unordered_map<std::uint64_t, StoredTypes> stored_by_method_;
     std::unordered_map<std::uint64_t, Record*> service_by_method_;
     std::unordered_map<EntityId, std::unique_ptr<Record>> entities_;
     std::vector<std::unique_ptr<Record>> services_;
