@@ -5,6 +5,7 @@
 namespace gyre::persistence {
 
 constexpr std::string_view yield_method = "NodeService.yield";
+constexpr Duration last_save_pause_max = 2s;
 
 struct Persist::State {
     std::uint64_t epoch = 0;
@@ -94,7 +95,9 @@ Task<> Persist::load(EntityId id, const world::TypeTable& type, bool create,
         if (running == loading_.end()) break;
         const auto other = running->second;
         co_await other->done.wait();
-        if (other->failure && !other->failure->is(errc::cancelled)) throw *other->failure;
+        if (!other->failure || other->failure->is(errc::cancelled)) continue;
+        if (create && other->failure->is(errc::entity_gone)) continue;  // it did not create
+        throw *other->failure;
     }
     const auto mine = std::make_shared<Loading>();
     loading_.emplace(id, mine);
@@ -109,13 +112,7 @@ Task<> Persist::load(EntityId id, const world::TypeTable& type, bool create,
     } leave{*this, id, *mine};
     try {
         const std::string key = std::to_string(id);
-        std::optional<Bytes> initial;
-        if (create) {
-            world::Record blank(host_, id, type);  // the values a new one begins with
-            if (init) init(blank.object);
-            initial = capture(blank);
-        }
-        auto document = co_await claim(std::string(type.name), key, std::move(initial), id);
+        auto document = co_await claim(type, key, id, create, init);
         auto state = std::make_shared<State>();
         state->epoch = document.epoch;
         state->saved = std::move(document.value);
@@ -129,10 +126,10 @@ Task<> Persist::load(EntityId id, const world::TypeTable& type, bool create,
             co_await documents_.release(std::string(type.name), key, state->epoch);
             throw read.error();
         }
-        auto& record = host_.create(type, id, [&](void* entity) {
+        host_.create(type, id, [&](void* entity) {
             (void)restore(type, entity, state->saved);
+            host_.find(id)->storage = state;  // on_start may save or retire it
         });
-        record.storage = state;
         log::debug("persist.loaded", {{"type", type.name}, {"id", id}, {"epoch", state->epoch}});
     } catch (const Error& error) {
         mine->failure = error;
@@ -140,20 +137,28 @@ Task<> Persist::load(EntityId id, const world::TypeTable& type, bool create,
     }
 }
 
-Task<store::Document> Persist::claim(std::string collection, std::string key,
-                                     std::optional<Bytes> initial, EntityId id) {
+Task<store::Document> Persist::claim(const world::TypeTable& type, std::string key, EntityId id,
+                                     bool create, const std::function<void(void*)>& init) {
+    const std::string collection(type.name);
+    std::optional<std::uint64_t> given_up;  // the epoch whose owner no longer needs it
     for (int attempt = 0; attempt < 5; ++attempt) {
         const auto me = owners_.self();
         if (!me)
             throw Error(errc::unavailable, collection + "/" + key + ": this node holds no lease");
         const auto found = co_await documents_.find(collection, key);
-        if (!found && !initial)
+        if (!found && !create)
             throw Error(errc::entity_gone, collection + "/" + key + " does not exist");
+        std::optional<Bytes> initial;
+        if (!found) {
+            world::Record blank(host_, id, type);  // the values a new one begins with
+            if (init) init(blank.object);
+            initial = capture(blank);
+        }
         std::optional<std::uint64_t> expected;
         if (found && !found->owner.node.empty()) {
             const store::Owner& owner = found->owner;
             const bool mine = owner == *me;
-            if (!mine) {
+            if (!mine && given_up != found->epoch) {
                 bool yielded = false;
                 if (const auto address = owners_.address(owner)) {
                     rpc::CallOptions options = host_.node().rpc->default_options();
@@ -161,12 +166,16 @@ Task<store::Document> Persist::claim(std::string collection, std::string key,
                     const auto reply = co_await as_result(host_.node().rpc->call(
                         *address, 0, {fnv1a(yield_method), yield_method},
                         encode(std::tuple(id)), options));
-                    yielded = reply && decode<bool>(*reply).ok();
+                    const auto answer = reply ? decode<bool>(*reply) : Result<bool>(false);
+                    yielded = answer && *answer;
                 }
                 if (!yielded && co_await owners_.alive(owner))
                     throw Error(errc::fenced, collection + "/" + key + " is held by " + owner.node +
                                                   ", which does not give it up");
-                if (yielded) continue;  // read again: the owner has released it
+                if (yielded) {  // read again: it was saved, and as a rule released
+                    given_up = found->epoch;
+                    continue;
+                }
             }
             expected = found->epoch;
         } else if (found) {
@@ -254,13 +263,26 @@ Task<> Persist::claim_again(std::shared_ptr<State> state, std::string collection
 
 Task<> Persist::stopped(world::Record& record) {
     const auto state = std::static_pointer_cast<State>(record.storage);
-    if (state->fenced) co_return;
-    co_await save(record);
-    co_await documents_.release(std::string(record.type.name), std::to_string(record.id),
-                                state->epoch);
+    // What is not saved now is lost: a database that fails for a moment is asked again.
+    for (Duration pause = 50ms;; pause *= 2) {
+        if (state->fenced) co_return;
+        try {
+            co_await save(record);
+            co_await documents_.release(std::string(record.type.name), std::to_string(record.id),
+                                        state->epoch);
+            co_return;
+        } catch (const Error& error) {
+            if (error.is(errc::fenced) || pause > last_save_pause_max) throw;
+        }
+        co_await sleep(pause);
+    }
 }
 
 Task<bool> Persist::yield(EntityId id) {
+    for (auto at = loading_.find(id); at != loading_.end(); at = loading_.find(id)) {
+        const auto loading = at->second;
+        co_await loading->done.wait();
+    }
     const auto* record = host_.find(id);
     if (record && !record->storage) co_return false;
     co_await host_.destroy(id);
@@ -277,9 +299,12 @@ Task<> Persist::autosave() {
             log::error("persist.save_failed",
                        {{"entity", record->scope.name()}, {"error", saved.error().what()}});
     };
-    for (;;) {
-        co_await sleep(config_.autosave);
+    // A share at a time, so that many entities make no long turn.
+    constexpr std::uint64_t shares = 16;
+    for (std::uint64_t share = 0;; share = (share + 1) % shares) {
+        co_await sleep(config_.autosave / shares);
         for (const EntityId id : host_.ids({})) {
+            if (id % shares != share) continue;
             auto* record = host_.find(id);
             if (record && record->storage && !record->stopping)
                 (void)go(record->scope, save_one(this, record));

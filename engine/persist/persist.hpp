@@ -57,8 +57,8 @@ private:
     struct Loading;
     Task<> load(EntityId id, const world::TypeTable& type, bool create,
                 std::function<void(void*)> init);
-    Task<store::Document> claim(std::string collection, std::string key,
-                                std::optional<Bytes> initial, EntityId id);
+    Task<store::Document> claim(const world::TypeTable& type, std::string key, EntityId id,
+                                bool create, const std::function<void(void*)>& init);
     Task<> autosave();
     Task<> reclaim();
     Task<> claim_again(std::shared_ptr<State> state, std::string collection, EntityId id,
