@@ -198,7 +198,9 @@ private:
         for (int attempt = 0; attempt < 30 && !player->gone; ++attempt) {
             const auto entered = co_await as_result(enter(player));
             if (entered) co_return;
-            log::warn("gate.enter_failed", {{"entity", player->entity}, {"error", entered.error().what()}});
+            const auto level = attempt == 4 ? log::Level::warn : log::Level::debug;  // not at once
+            log::write(level, "gate.enter_failed",
+                       {{"entity", player->entity}, {"error", entered.error().what()}});
             co_await sleep(500ms);
         }
     }
@@ -210,6 +212,7 @@ private:
     }
     void enter_all() {
         ContextGuard guard(&scope_.context());
+        if (!players_.empty()) log::info("gate.homes_changed", {{"sessions", players_.size()}});
         for (const auto& [id, player] : players_) (void)go(scope_, enter_quietly(player));
     }
 
