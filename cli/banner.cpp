@@ -30,7 +30,8 @@ void print_banner(const node::ClusterFile& file, const std::string& data) {
                                                : std::to_string(nodes.size()) + " processes") +
                        ", data in " + data + "\n\n" + table(out, rows, {}, 2) + "\n";
     if (!login.empty() && !gate.empty())
-        text += "Clients log in at " + login + " and connect to " + gate + ".\n\n";
+        text += "Clients log in at " + login + " and connect to " + gate + ".\n";
+    text += "Sessions are not encrypted yet: only loopback addresses are served.\n\n";
     std::vector<std::pair<std::string, std::string>> next = {
         {"gyre ps" + where, "what runs, and what it carries"}};
     if (!nodes.empty())

@@ -20,7 +20,7 @@ struct NodeInfo {
     io::Endpoint http_address;      ///< Port 0: serves no HTTP.
     std::uint64_t incarnation = 0;  ///< Of this registration; another one after a lost lease.
     std::uint64_t pid = 0;
-    std::uint64_t load = 0;  ///< Busy time of the loop in thousandths.
+    std::uint64_t load = 0;        ///< What it carries, in a unit of its role; less is better.
     std::uint64_t entities = 0;
     std::uint64_t sessions = 0;
     std::int64_t started_ms = 0;  ///< Since 1970 UTC.

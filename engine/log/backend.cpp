@@ -114,7 +114,8 @@ Result<> Backend::start(const Config& config) {
     if (auto checked = check(config); !checked.ok()) return checked;
     std::vector<std::unique_ptr<Sink>> sinks;
     if (config.console) {
-        sinks.push_back(std::make_unique<ConsoleSink>(config.console_fd, config.json, give_up_));
+        sinks.push_back(std::make_unique<ConsoleSink>(config.console_fd, config.json, give_up_,
+                                                      config.console_level));
     }
     if (!config.file.empty()) {
         auto file = std::make_unique<FileSink>(config);

@@ -15,6 +15,7 @@ struct Config {
     Level level = Level::info;
     bool json = false;    ///< One JSON object a line instead of text, on every sink.
     bool console = true;  ///< To `console_fd`; colours on a terminal unless NO_COLOR is set.
+    Level console_level = Level::trace;  ///< Lines below it go to the file only.
     int console_fd = 2;
     std::string file = {};                     ///< Path; empty: no file. Its folder is made.
     std::uint64_t file_bytes_max = 64u << 20;  ///< [4 KiB, 2^40]; then the next file begins.

@@ -196,6 +196,24 @@ TEST(LogBackend, stop_does_not_wait_for_ever_for_a_console_nobody_reads) {
     EXPECT_GT(stats().sink_failures, 0u);
 }
 
+TEST(LogBackend, a_console_may_show_less_than_the_file) {
+    const Folder folder;
+    Pipe pipe;
+    Config config = to_file(folder);
+    config.console = true;
+    config.console_fd = pipe.ends[1];
+    config.console_level = Level::warn;
+    start(config).value();
+    info("test.quiet");
+    warn("test.loud");
+    stop();
+    pipe.close(1);
+    const std::string shown = pipe.read_all();
+    EXPECT_EQ(count(shown, "test.quiet"), 0u);
+    EXPECT_EQ(count(shown, "test.loud"), 1u);
+    EXPECT_EQ(count(read(config.file), "test.quiet"), 1u);
+}
+
 TEST(LogBackend, a_closed_console_is_survived_and_told_to_the_file) {
     const Folder folder;
     Pipe pipe;

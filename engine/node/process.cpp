@@ -25,14 +25,16 @@ namespace {
 struct LogConfig {
     std::string level = "info";  ///< trace, debug, info, warn, error.
     bool json = false;
-    bool console = true;
+    std::string console = "info";  ///< The same for stderr, or "off"; the file has all of `level`.
     static consteval auto describe() {
         return type<LogConfig>("LogConfig", field<&LogConfig::level>(), field<&LogConfig::json>(),
                                field<&LogConfig::console>());
     }
     Result<> validate() const {
-        return config::Check().that(log::parse_level(level).has_value(), "level",
-                                    "\"" + level + "\" is none of trace, debug, info, warn, error");
+        const std::string names = " is none of trace, debug, info, warn, error";
+        return config::Check()
+            .that(log::parse_level(level).has_value(), "level", "\"" + level + "\"" + names)
+            .that(console == "off" || log::parse_level(console), "console", "\"" + console + "\"" + names + ", off");
     }
 };
 
@@ -135,7 +137,8 @@ private:
         log::Config config;
         config.level = *log::parse_level(log->level);
         config.json = log->json;
-        config.console = log->console;
+        config.console = log->console != "off";
+        if (config.console) config.console_level = *log::parse_level(log->console);
         config.file = folder_.file(
             "logs/" + (setup_.whole() || setup_.nodes.empty() ? "gyre" : setup_.nodes.front().name) + ".log");
         return log::start(config);
@@ -300,9 +303,17 @@ private:
 Result<Setup> read_setup(const ProcessOptions& options, const DataFolder& folder) {
     std::string path = options.config_file;
     if (path.empty() && ::access("gyre.json", F_OK) == 0) path = "gyre.json";
-    auto document = path.empty() ? Result<config::Document>(config::Document())
-                                 : config::Document::from_file(path);
+    // Under `gyre up` people watch, and a password costs what a laptop has to spare.
+    auto document = config::Document::from_text(options.supervised ? R"({
+        "log": {"console": "warn"},
+        "account": {"memory_kib": 19456, "passes": 2}
+    })" : "{}", "gyre up");
     if (!document) return document.error();
+    if (!path.empty()) {
+        const auto file = config::Document::from_file(path);
+        if (!file) return file.error();
+        document->overlay(*file);
+    }
     if (auto set = document->set_from_environment(environ); !set) return set.error();
     for (const auto& assignment : options.set)
         if (auto set = document->set(assignment); !set) return set.error();

@@ -16,13 +16,14 @@ constexpr std::size_t piece_bytes = 4'096;
 constexpr int poll_ms = 50;
 }  // namespace
 
-ConsoleSink::ConsoleSink(int fd, bool json, const std::atomic<bool>& give_up)
-    : fd_(fd), json_(json), give_up_(give_up) {
+ConsoleSink::ConsoleSink(int fd, bool json, const std::atomic<bool>& give_up, Level level)
+    : fd_(fd), level_(level), json_(json), give_up_(give_up) {
     const char* no_color = std::getenv("NO_COLOR");
     color_ = !json && (!no_color || !*no_color) && ::isatty(fd) == 1;
 }
 
 Result<> ConsoleSink::write(const Record& record) {
+    if (record.level < level_) return {};
     if (json_)
         append_json(buffer_, record);
     else

@@ -21,12 +21,13 @@ public:
 /// read, until `give_up` is set.
 class ConsoleSink : public Sink {
 public:
-    ConsoleSink(int fd, bool json, const std::atomic<bool>& give_up);
+    ConsoleSink(int fd, bool json, const std::atomic<bool>& give_up, Level level = Level::trace);
     Result<> write(const Record& record) override;
     Result<> flush() override;
 
 private:
     int fd_;
+    const Level level_;
     bool json_, color_;
     const std::atomic<bool>& give_up_;
     std::string buffer_;
