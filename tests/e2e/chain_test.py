@@ -113,9 +113,9 @@ class Chain(ClusterTest):
         self.end(up)
 
     def test_avatars_survive_a_restart(self):
-        config = dict(CONFIG, arena={"seconds": 2})
+        config = dict(CONFIG, arena={"seconds": 20, "kills": 1})  # the first kill wins
         up = self.up(config=config)
-        report, err = self.report(self.play(4, 8))
+        report, err = self.report(self.play(4, 15))
         self.assertEqual(report["errors"], 0, err)
         players = [self.account("login", name=f"bot-1-{n}", password="bots have no secrets")["entity"]
                    for n in range(4)]
