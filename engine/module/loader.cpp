@@ -5,8 +5,11 @@
 #include <link.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <algorithm>
 #include <climits>
 #include <cstring>
+#include <fstream>
 
 namespace gyre::module {
 namespace {
@@ -63,6 +66,18 @@ int visit(dl_phdr_info* info, std::size_t, void* data) {
     return 1;
 }
 
+/// A file cut short would kill the process (SIGBUS) instead of being refused. The section table
+/// stands at the end.
+bool is_whole(const std::string& path) {
+    std::ifstream file(path, std::ios::binary | std::ios::ate);
+    const auto size = static_cast<std::uint64_t>(std::max<std::streamoff>(file.tellg(), 0));
+    ElfW(Ehdr) head{};
+    file.seekg(0);
+    if (!file.read(reinterpret_cast<char*>(&head), sizeof head)) return false;
+    return std::memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 && head.e_shoff <= size &&
+           std::uint64_t{head.e_shnum} * head.e_shentsize <= size - head.e_shoff;
+}
+
 }  // namespace
 
 std::string build_id_of(const void* address) {
@@ -84,15 +99,19 @@ Result<Loaded> load(const std::string& name) {
         if (::access(place.c_str(), R_OK) == 0) path = place;
     if (path.empty())
         return Error(errc::not_found, "module " + name + ": no file " + places.front());
+    if (!is_whole(path)) return Error(errc::bad_data, "module " + path + " is no whole ELF file");
     void* library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!library) return Error(errc::bad_data, "module " + name + ": " + ::dlerror());
     const auto* manifest = static_cast<const Manifest*>(::dlsym(library, "gyre_module"));
-    if (!manifest)
-        return Error(errc::bad_data, "module " + path + " exports no gyre_module: is it one?");
-    if (manifest->api != api_version)
-        return Error(errc::bad_data, "module " + path + " was built for API " +
-                                         std::to_string(manifest->api) + ", this is " +
-                                         std::to_string(api_version));
+    std::string wrong;
+    if (!manifest) wrong = " exports no gyre_module: is it one?";
+    else if (manifest->api != api_version)
+        wrong = " was built for API " + std::to_string(manifest->api) + ", this is " +
+                std::to_string(api_version);
+    if (!wrong.empty()) {
+        ::dlclose(library);
+        return Error(errc::bad_data, "module " + path + wrong);
+    }
     Loaded loaded{path, build_id_of(manifest), manifest};
     for (const auto* type : loaded.types()) {
         const auto whole = check_layout(type->name, type->size, type->align, type->fields, 0);
