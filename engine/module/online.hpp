@@ -6,7 +6,8 @@ namespace gyre {
 /// The client that plays an entity. An entity with a described method `on_client` hears of each
 /// change: `Task<> on_client()`.
 struct Online : Component<Online> {
-    ClientRef client;  ///< Empty: nobody.
+    ClientRef client;     ///< Empty: nobody.
+    std::string account;  ///< Name of the account it was created for.
 
     /// The newer session replaces the older, which is told `replaced`.
     Task<> attach(ClientRef newer);
@@ -17,7 +18,8 @@ struct Online : Component<Online> {
     bool is_online() const { return static_cast<bool>(client); }
 
     static consteval auto describe() {
-        return type<Online>("Online", field<&Online::client>(), method<&Online::attach>(),
+        return type<Online>("Online", field<&Online::client>(),
+                            field<&Online::account>(persist), method<&Online::attach>(),
                             method<&Online::detach>(), method<&Online::is_online>());
     }
 

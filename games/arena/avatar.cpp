@@ -37,6 +37,7 @@ Task<ItemStack> Bag::take(ItemId item, std::uint16_t count) {
 
 Task<> Avatar::on_start() {
     auto& profile = get<Profile>();
+    if (profile.name.empty()) profile.name = get<gyre::Online>().account;
     if (profile.name.empty()) profile.name = "player-" + std::to_string(id().value % 100'000);
     get<gyre::match::Matchmaking>().player_name = profile.name;
     co_return;

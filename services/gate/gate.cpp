@@ -146,6 +146,8 @@ private:
         const auto [end, failure] = std::from_chars(id.data(), id.data() + id.size(), admission.entity);
         if (failure != std::errc{} || end != id.data() + id.size() || admission.entity == 0)
             throw Error(errc::unauthorized, "the token names no entity");
+        const auto name = claims->extra.find("name");
+        if (name != claims->extra.end()) names_[admission.entity] = name->second;
         co_return admission;
     }
 
@@ -153,6 +155,7 @@ private:
         auto player = std::make_shared<Player>();
         player->session = session.id();
         player->entity = session.entity();
+        if (const auto name = names_.extract(player->entity)) player->name = name.mapped();
         players_.emplace(session.id(), player);
         node_.info.sessions = players_.size();
         node_.info.load = players_.size();
@@ -242,6 +245,7 @@ private:
     GateConfig config_;
     std::unique_ptr<session::Server> server_;
     std::map<std::uint64_t, std::shared_ptr<Player>> players_;
+    std::map<EntityId, std::string> names_;  // of accounts, between admission and session
     cluster::Subscription left_, joined_;
     std::uint64_t forwarded_ = 0, failed_ = 0;
 };

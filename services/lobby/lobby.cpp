@@ -13,12 +13,13 @@ struct LobbyConfig {
 };
 LobbyConfig config() { return this_node().config.as<LobbyConfig>("lobby").value(); }
 
-Online* online_of(const world::Record& record) {
-    for (const auto& component : record.type.components)
+Online* online_of(const world::TypeTable& type, void* entity) {
+    for (const auto& component : type.components)
         if (component.type->name == description<Online>.name)
-            return static_cast<Online*>(component.access(record.object));
+            return static_cast<Online*>(component.access(entity));
     return nullptr;
 }
+Online* online_of(const world::Record& record) { return online_of(record.type, record.object); }
 }  // namespace
 
 Task<> Lobby::on_start() {
@@ -59,7 +60,10 @@ void Lobby::sweep() {
 
 Task<> Lobby::enter(EnterRequest request) {
     const auto* type = this_node().host.find_type(config().entity);
-    co_await this_node().persist.load_or_create(request.entity, *type, {});
+    const auto born = [type, name = request.name](void* entity) {
+        if (auto* online = online_of(*type, entity)) online->account = name;
+    };
+    co_await this_node().persist.load_or_create(request.entity, *type, born);
     auto self = at(this_node().rpc.address()).entity(Id<Online>{request.entity});
     co_await self.call<&Online::attach>(request.client);
 }

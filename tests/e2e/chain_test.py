@@ -120,6 +120,7 @@ class Chain(ClusterTest):
         players = [self.account("login", name=f"bot-1-{n}", password="bots have no secrets")["entity"]
                    for n in range(4)]
         before = [self.status(player) for player in players]
+        self.assertEqual([one["name"] for one in before], [f"bot-1-{n}" for n in range(4)])
         self.assertTrue(all(one["matches"] >= 1 for one in before), before)
         self.assertTrue(any(one["gold"] > 0 and one["medals"] == one["wins"] for one in before), before)
         self.call("lobby_0", "Profile.rename", json.dumps("zoe"), "--entity", players[0])
