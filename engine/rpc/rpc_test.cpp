@@ -92,6 +92,15 @@ TEST_F(RpcTest, two_nodes_call_each_other_at_the_same_time) {
     EXPECT_EQ(a.rpc.links(), 2u);
 }
 
+TEST_F(RpcTest, a_callee_that_is_cancelled_does_not_cancel_its_caller) {
+    a.ask(b.address(), "T.hold", 5s, &out);
+    b.ask(b.address(), "T.hold", 5s, &out);
+    ASSERT_TRUE(world.run_until([&] { return b.target.held.size() == 2; }, 5s));
+    for (auto& respond : b.target.held) respond(Error(errc::cancelled, "its scope ended"));
+    world.run_for(1s);
+    EXPECT_EQ(out, "disconnected disconnected ");
+}
+
 TEST_F(RpcTest, a_node_calls_itself_without_a_link) {
     EXPECT_EQ(run(a, a), "ok ");
     EXPECT_EQ(run(a, a, "T.hold", 20ms), "timed_out ");

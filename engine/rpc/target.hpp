@@ -53,8 +53,13 @@ public:
     bool wanted() const { return call_ != 0; }
     void operator()(const Result<Bytes>& result) {
         const std::uint64_t call = std::exchange(call_, 0);
-        if (call)
-            if (auto sink = sink_.lock()) sink->answer(call, result);
+        const auto sink = call ? sink_.lock() : nullptr;
+        if (!sink) return;
+        // The callee was cancelled, not its caller, who would take it for its own end.
+        if (!result && result.error().is(errc::cancelled))
+            sink->answer(call, Error(errc::disconnected, "the callee ended while the call ran"));
+        else
+            sink->answer(call, result);
     }
 
 private:

@@ -17,8 +17,10 @@ inline ClusterOptions two_lobbies(std::size_t players) {
     return options;
 }
 
-/// Everything a player was promised is in the database, once.
-void expect_whole(SimCluster& cluster);
+/// Everything a player was promised is in the database, once, and no avatar lives twice.
+/// A battle node that dies may take results with it of which no reward was told.
+enum class Results { all_counted, may_have_died };
+void expect_whole(SimCluster& cluster, Results results = Results::all_counted);
 
 /// The code a task ends with; empty: none.
 template <class T>

@@ -219,6 +219,9 @@ void SimCluster::restart(std::string_view name) {
     start(name);
 }
 
+bool SimCluster::runs(std::string_view name) {
+    return slot(name).runtime && slot(name).machine->alive();
+}
 void SimCluster::stop(std::string_view name) { bury(slot(name)); }
 
 void SimCluster::settle() {
@@ -276,6 +279,9 @@ StoredAvatar SimCluster::stored(EntityId entity) {
     const auto found = document(entity);
     if (!found) return {};
     return decode<StoredAvatar>(found->value).value();
+}
+void SimCluster::cut_from_registry(std::string_view node, bool cut) {
+    registry_->cut(slot(node).registry_name, cut);
 }
 void SimCluster::lose_replies(std::string_view node, bool lose) {
     slot(node).link->lose_replies = lose;

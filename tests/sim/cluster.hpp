@@ -82,6 +82,7 @@ public:
         return world.run(machine_of(player), std::move(task), limit);
     }
     /// One task for each player, at once. Their failures are test failures.
+    bool runs(std::string_view name);  ///< Neither killed nor stopped.
     void together(const std::function<Task<>(Player&)>& script, Duration limit);
     void begin(const std::function<Task<>(Player&)>& script);
     bool finished() const;
@@ -95,6 +96,8 @@ public:
 
     /// Answers of the database to a node get lost while true: the call fails, what it wrote stays.
     void lose_replies(std::string_view node, bool lose);
+    /// Nothing passes between a node and the registry; its lease runs on.
+    void cut_from_registry(std::string_view node, bool cut);
 
 private:
     struct Slot;

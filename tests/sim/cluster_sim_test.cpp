@@ -25,7 +25,8 @@ TEST(ClusterSim, twenty_players_log_in_play_are_rewarded_and_leave) {
     EXPECT_GT(wins, 0u);
     expect_whole(cluster);
     cluster.together([](Player& player) { return player.log_out(); }, 1min);
-    EXPECT_EQ(cluster.inside("lobby_0").host.entities(), 0u);
+    EXPECT_TRUE(cluster.world.run_until(
+        [&] { return cluster.inside("lobby_0").host.entities() == 0; }, 1s));
     EXPECT_EQ(cluster.inside("gate_0").info.sessions, 0u);
     expect_whole(cluster);
     for (std::size_t i = 0; i < cluster.players(); ++i)

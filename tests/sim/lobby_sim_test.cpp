@@ -240,9 +240,9 @@ TEST(LobbySim, avatars_do_not_stay_for_the_clients_of_a_gate_that_died) {
 TEST(LobbySim, a_gate_that_was_taken_for_dead_brings_its_clients_again) {
     SimCluster cluster(seeded(4));
     cluster.together([](Player& player) { return player.log_in(); }, 1min);
-    cluster.registry().cut("gate_0#1", true);
+    cluster.cut_from_registry("gate_0", true);
     cluster.world.run_for(8s);
-    cluster.registry().cut("gate_0#1", false);
+    cluster.cut_from_registry("gate_0", false);
     cluster.world.run_for(1min);
     for (std::size_t i = 0; i < cluster.players(); ++i) {
         Player& player = cluster.player(i);

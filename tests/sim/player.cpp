@@ -151,7 +151,12 @@ Task<> Player::round() {
 }
 
 Task<> Player::endure(std::uint32_t matches) {
-    while (results.size() < matches) {
+    const auto all_done = [&] {
+        for (std::size_t i = 0; i < cluster_.players(); ++i)
+            if (cluster_.player(i).results.size() < matches) return false;
+        return true;
+    };
+    while (!all_done()) {
         const auto tried = co_await as_result(round());
         if (tried) continue;
         if (tried.error().is(errc::cancelled)) throw tried.error();

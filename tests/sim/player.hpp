@@ -29,7 +29,7 @@ public:
     Task<arena::ItemStack> take_medal();
     /// All of it: log in when needed, one match, its reward.
     Task<> play();
-    /// Until `matches` have ended with a result for this player, whatever goes wrong meanwhile.
+    /// Until everybody has the results of `matches`, whatever goes wrong meanwhile.
     Task<> endure(std::uint32_t matches);
     Task<> log_out();
     /// Until `held()`. Error: timed_out, names `what`.
