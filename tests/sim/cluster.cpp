@@ -12,6 +12,7 @@ namespace {
 constexpr const char* settings = R"({
     "gate": {"unsealed_beyond_loopback": true},
     "battle": {"unsealed_beyond_loopback": true},
+    "account": {"memory_kib": 8, "passes": 1},
     "arena": {"seconds": 5, "kills": 10},
 })";
 constexpr std::size_t client_machines = 4;
@@ -26,7 +27,7 @@ secure::Key key(std::uint8_t fill) {
 std::span<const module::Loaded> modules() {
     static const std::vector<module::Loaded> loaded = [] {
         std::vector<module::Loaded> all;
-        for (const char* name : {"gate", "lobby", "dispatcher", "battle", "arena"})
+        for (const char* name : {"account", "gate", "lobby", "dispatcher", "battle", "arena"})
             all.push_back(module::load(std::string(GYRE_MODULE_FOLDER "/") + name + ".so").value());
         return all;
     }();
@@ -129,7 +130,7 @@ SimCluster::SimCluster(ClusterOptions options)
     for (const auto& name : options.nodes) {
         auto made = std::make_unique<Slot>();
         made->spec = {name, name.substr(0, name.find('_')), 7000,
-                      static_cast<std::uint16_t>(8000 + number), 0};
+                      static_cast<std::uint16_t>(8000 + number), 9000};
         made->config.host = address_of(name, number++);
         made->machine = &world.machine(name, made->config.host);
         slots_.emplace(name, std::move(made));
@@ -270,6 +271,10 @@ std::string SimCluster::token(EntityId entity, Duration life) {
 io::Endpoint SimCluster::gate() {
     const Slot& one = slot("gate_0");
     return {one.config.host, one.spec.client_port};
+}
+io::Endpoint SimCluster::account() {
+    const Slot& one = slot("account_0");
+    return {one.config.host, one.spec.http_port};
 }
 store::Documents& SimCluster::database() { return database_->documents(); }
 std::optional<store::Document> SimCluster::document(EntityId entity) {

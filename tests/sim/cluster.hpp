@@ -90,6 +90,7 @@ public:
 
     std::string token(EntityId entity, Duration life = 24h);
     io::Endpoint gate();
+    io::Endpoint account();  ///< HTTP.
     StoredAvatar stored(EntityId entity);
     std::optional<store::Document> document(EntityId entity);
     store::Documents& database();

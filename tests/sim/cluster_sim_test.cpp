@@ -33,6 +33,56 @@ TEST(ClusterSim, twenty_players_log_in_play_are_rewarded_and_leave) {
         EXPECT_EQ(cluster.document(cluster.player(i).id())->owner.node, "") << "given up at logout";
 }
 
+TEST(ClusterSim, players_with_accounts_keep_their_avatar) {
+    ClusterOptions options = seeded(4);
+    options.nodes.push_back("account_0");
+    SimCluster cluster(options);
+    const auto name = [](std::size_t i) { return "Player_" + std::to_string(i); };
+    for (std::size_t i = 0; i < 4; ++i)
+        cluster.player(i).begin(cluster.player(i).sign_up(name(i)));
+    cluster.finish(1min);
+    cluster.together([](Player& player) { return player.play(); }, 1min);
+    cluster.together([](Player& player) { return player.log_out(); }, 1min);
+    cluster.kill("account_0");
+    cluster.restart("account_0");
+    for (std::size_t i = 0; i < 4; ++i) {
+        Player& player = cluster.player(i);
+        EXPECT_EQ(code_of(cluster, player, player.sign_up("PLAYER_" + std::to_string(i))), "name_taken");
+        EXPECT_EQ(code_of(cluster, player, player.ask_token(name(i), "battery staple")), errc::unauthorized);
+        cluster.run(player, player.ask_token(name(i), Player::password));
+        cluster.run(player, player.log_in());
+        EXPECT_EQ(player.gate->entity(), player.id());
+        const auto status = cluster.run(player, player.status());
+        EXPECT_EQ(status.name, name(i));
+        EXPECT_EQ(status.matches, 1u);
+    }
+    expect_whole(cluster);
+}
+
+TEST(ClusterSim, tokens_that_do_not_prove_who_it_is_are_refused) {
+    SimCluster cluster(seeded(1));
+    Player& player = cluster.player(0);
+    const auto with = [&](std::string token) {
+        sdk::ConnectOptions options;
+        options.endpoint = cluster.gate();
+        options.credential = std::move(token);
+        try {
+            cluster.run(player, sdk::Client::connect(player.machine(), player.machine().scope(), options));
+        } catch (const Error& error) {
+            return error.code();
+        }
+        return std::string();
+    };
+    const std::string good = cluster.token(player.id(), 10min);
+    EXPECT_EQ(with(good), "");
+    EXPECT_EQ(with(""), errc::unauthorized);
+    EXPECT_EQ(with(good.substr(0, good.size() - 2)), errc::unauthorized);
+    EXPECT_EQ(with(std::string(8000, 'x')), errc::unauthorized);
+    EXPECT_EQ(with(cluster.token(0)), errc::unauthorized);
+    cluster.world.run_for(10min);
+    EXPECT_EQ(with(good), errc::unauthorized) << "expired";
+}
+
 TEST(ClusterSim, the_same_seed_gives_the_same_run) {
     const auto run = [](std::uint64_t seed) {
         ClusterOptions options;

@@ -38,11 +38,19 @@ Player::Player(SimCluster& cluster, sim::Machine& machine, EntityId id, std::uin
     };
 }
 
+Task<> Player::sign_up(std::string name) {
+    const auto reply = co_await sdk::register_account(machine_, cluster_.account(), name, password);
+    id_ = reply.entity;
+    token_ = reply.token;
+}
+Task<> Player::ask_token(std::string name, std::string secret) {
+    token_ = (co_await sdk::log_in(machine_, cluster_.account(), name, secret)).token;
+}
 Task<> Player::log_in() {
     gate.reset();
     sdk::ConnectOptions options;
     options.endpoint = cluster_.gate();
-    options.credential = cluster_.token(id_);
+    options.credential = token_.empty() ? cluster_.token(id_) : token_;
     gate.emplace(co_await sdk::Client::connect(machine_, *scope_, std::move(options)));
     gate->handle(match_events);
     gate->handle(arena_events);

@@ -1,4 +1,5 @@
 #pragma once
+#include <gyre_sdk/account.hpp>
 #include <gyre_sdk/client.hpp>
 #include <set>
 
@@ -10,13 +11,16 @@ namespace gyre::test {
 /// A player with a client, as a good game would write it, and what it has seen.
 class Player {
 public:
+    static constexpr const char* password = "correct horse";
     Player(SimCluster& cluster, sim::Machine& machine, EntityId id, std::uint64_t seed);
 
     EntityId id() const { return id_; }
     sim::Machine& machine() { return machine_; }
 
     // -- one step at a time; each throws what goes wrong ------------------------------------------
-    Task<> log_in();
+    Task<> sign_up(std::string name);    ///< A new account: its entity is the player from now on.
+    Task<> ask_token(std::string name, std::string password);
+    Task<> log_in();  ///< With the token of the account, or one of the test.
     Task<arena::AvatarStatus> status();
     Task<> find_match();
     Task<match::Ticket> wait_ticket(Duration limit = 30s);
@@ -66,7 +70,8 @@ private:
 
     SimCluster& cluster_;
     sim::Machine& machine_;
-    const EntityId id_;
+    EntityId id_;
+    std::string token_;
     sim::Random random_;
     std::unique_ptr<Scope> scope_;
     std::uint32_t sequence_ = 0, slot_ = 0;
