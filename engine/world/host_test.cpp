@@ -252,7 +252,7 @@ TEST_F(HostTest, destroying_ends_calls_in_flight_and_refuses_new_ones) {
     ask<&Actor::slow>(id, std::string("b"));  // waits in line
     host.retire(id.value);
     ask<&Actor::ping>(id);
-    EXPECT_EQ(asked(), "entity_gone cancelled cancelled cancelled ");
+    EXPECT_EQ(asked(), "entity_gone disconnected disconnected disconnected ");
     EXPECT_EQ(std::count(events.begin(), events.end(), "b"), 0);
     ask<&Actor::ping>(id);
     EXPECT_EQ(asked(), "entity_gone ");

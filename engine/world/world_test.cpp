@@ -253,7 +253,7 @@ TEST_F(WorldTest, destroying_refuses_calls_and_ends_those_in_flight) {
     EXPECT_EQ(stopped, 1);
     EXPECT_EQ(a.host.entities(), 0u);
     EXPECT_TRUE(loop.run_until([&] { return job.done(); }, 5s));
-    EXPECT_EQ(loop.run_task(join(std::move(job))).error().code(), errc::cancelled);
+    EXPECT_EQ(loop.run_task(join(std::move(job))).error().code(), errc::disconnected);
     EXPECT_EQ(run_on(b, worth(a.rpc.address(), hero)).error().code(), errc::entity_gone);
 }
 
