@@ -32,15 +32,19 @@ std::optional<NodeInfo> Directory::by_address(const io::Endpoint& address) const
     return copy(view().by_address(address));
 }
 std::optional<NodeInfo> Directory::rendezvous(std::string_view role, std::uint64_t key) const {
-    return copy(choose(role, key));
+    return copy(choose(role, key, true));
+}
+std::optional<NodeInfo> Directory::home(std::string_view role, std::uint64_t entity) const {
+    return copy(choose(role, entity, false));
 }
 
-const NodeInfo* Directory::choose(std::string_view role, std::uint64_t key) const {
+const NodeInfo* Directory::choose(std::string_view role, std::uint64_t key,
+                                  bool avoid_suspected) const {
     const NodeInfo* best = nullptr;
     std::pair<bool, std::uint64_t> best_rank;
     for (const NodeInfo* node : view().of_role(role)) {
         if (node->draining) continue;
-        const std::pair rank(!suspected(*node), mix(fnv1a(node->name) ^ key));
+        const std::pair rank(!avoid_suspected || !suspected(*node), mix(fnv1a(node->name) ^ key));
         if (!best || rank > best_rank) best = node, best_rank = rank;
     }
     return best;
@@ -115,7 +119,7 @@ Task<io::Endpoint> EntityResolver::locate(EntityId id, std::string_view type) {
     const auto role = roles_.find(type);
     if (role == roles_.end())
         throw Error(errc::unavailable, "no role hosts entities of type=" + std::string(type));
-    const NodeInfo* node = directory_.choose(role->second, id);
+    const auto node = directory_.home(role->second, id);
     if (!node)
         throw Error(errc::unavailable, "no node of role=" + role->second + " takes entity=" +
                                            std::to_string(id) + " of type=" + std::string(type));

@@ -28,8 +28,9 @@ public:
     /// The same node for the same key on all nodes with the same view (highest random weight): a
     /// node that comes or goes moves only its own share of keys. Cost: O(nodes of the role).
     std::optional<NodeInfo> rendezvous(std::string_view role, std::uint64_t key) const;
-    const NodeInfo* choose(std::string_view role,
-                           std::uint64_t key) const;  ///< Valid until an await.
+    /// The same for an entity's home, whatever is suspected: where it is, it stays until the
+    /// registry says that its node is gone. A broken link moves nobody.
+    std::optional<NodeInfo> home(std::string_view role, std::uint64_t entity) const;
 
     /// A link to it was lost: avoid the node until it registers anew or trust() is called.
     void suspect(const io::Endpoint& address);
@@ -42,6 +43,7 @@ public:
     Subscription on_left(std::function<void(const NodeInfo&)> callback);
 
 private:
+    const NodeInfo* choose(std::string_view role, std::uint64_t key, bool avoid_suspected) const;
     void changed(const NodeInfo* before, const NodeInfo* after);
     struct Suspicion {
         std::uint64_t incarnation;

@@ -94,6 +94,12 @@ TEST_F(DirectoryTest, suspected_nodes_are_avoided_until_the_suspicion_ends) {
     const io::Endpoint second = add("lobby_1", 500).info.address;
     const auto uses_first = [&] { return directory.pick_least_loaded("lobby")->name == "lobby_0"; };
     EXPECT_TRUE(uses_first());
+    const std::string home = directory.home("lobby", 7)->name, other = home == "lobby_0" ? "lobby_1" : "lobby_0";
+    directory.suspect(directory.find(home)->address);
+    EXPECT_EQ(directory.rendezvous("lobby", 7)->name, other);
+    EXPECT_EQ(directory.home("lobby", 7)->name, home) << "a suspicion moves no entity";
+    directory.trust(directory.find(home)->address);
+
     directory.suspect(first);
     EXPECT_FALSE(uses_first());
     for (const auto& [key, name] : placed(100)) EXPECT_EQ(name, "lobby_1");

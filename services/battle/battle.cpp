@@ -141,12 +141,22 @@ Task<Reservation> Battle::reserve(Plan plan) {
     if (here.host.ids(config.entity).size() >= config.max_matches)
         throw Error(errc::overloaded, here.info.name + " runs " + std::to_string(config.max_matches) + " matches");
     const EntityId match = here.host.create(*here.host.find_type(config.entity)).id;
-    co_await at(here.rpc.address()).entity(Id<MatchEntity>{match}).call<&MatchEntity::open>(std::move(plan));
+    const auto opened = co_await as_result(
+        at(here.rpc.address()).entity(Id<MatchEntity>{match}).call<&MatchEntity::open>(std::move(plan)));
+    if (!opened) {
+        here.host.retire(match);
+        throw opened.error();
+    }
     report();
     co_return Reservation{match, here.info.name, here.info.incarnation, here.rpc.address(), here.info.client_address};
 }
 
-Task<> Battle::wait_end(EntityId match) { return this_node().host.gone(match); }
+Task<> Battle::wait_end(EntityId match, std::uint64_t incarnation) {
+    auto& here = this_node();
+    if (!here.host.find(match) && incarnation != here.info.incarnation)
+        throw Error(errc::entity_gone, "match " + std::to_string(match) + " ended with a former start of " + here.info.name);
+    co_await here.host.gone(match);
+}
 
 BattleStatus Battle::status() {
     return {this_node().host.ids(sessions_->config().entity).size(), sessions_->players()};

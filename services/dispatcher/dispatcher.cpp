@@ -19,6 +19,7 @@ struct DispatcherConfig {
     }
 };
 constexpr Duration entry_life = 4s;
+constexpr Duration late_repeat = 30s;  // no call is under way for longer
 }  // namespace
 
 Task<> Dispatcher::on_start() {
@@ -28,6 +29,7 @@ Task<> Dispatcher::on_start() {
 }
 
 void Dispatcher::enqueue(QueueEntry entry) {
+    if (ended_.contains(entry.number)) return;
     for (auto& one : waiting_)
         if (one.entry.avatar == entry.avatar) {
             one.entry = std::move(entry);
@@ -37,8 +39,13 @@ void Dispatcher::enqueue(QueueEntry entry) {
     waiting_.push_back({std::move(entry), now(), now()});
 }
 
-bool Dispatcher::cancel(EntityId avatar) {
-    return std::erase_if(waiting_, [&](const auto& one) { return one.entry.avatar == avatar; }) > 0;
+bool Dispatcher::cancel(EntityId avatar, std::uint64_t number) { return end(avatar, number); }
+
+bool Dispatcher::end(EntityId avatar, std::uint64_t number) {
+    ended_[number] = now();
+    return std::erase_if(waiting_, [&](const Waiting& one) {
+        return one.entry.avatar == avatar && one.entry.number == number;
+    }) > 0;
 }
 
 Task<> Dispatcher::pair() {
@@ -52,35 +59,32 @@ Task<> Dispatcher::pair() {
     const auto config = this_node().config.as<DispatcherConfig>("dispatcher").value();
     const TimePoint at = now();
     std::erase_if(waiting_, [&](const auto& one) { return at - one.refreshed > entry_life; });
+    std::erase_if(ended_, [&](const auto& one) { return at - one.second > late_repeat; });
     std::vector<std::string> modes;
     for (const auto& one : waiting_)
         if (std::find(modes.begin(), modes.end(), one.entry.mode) == modes.end())
             modes.push_back(one.entry.mode);
     for (const auto& mode : modes) {
         for (;;) {
-            std::vector<Waiting> group;
+            std::vector<QueueEntry> group;
+            TimePoint since = at;
             for (const auto& one : waiting_)
-                if (one.entry.mode == mode && group.size() < config.players) group.push_back(one);
+                if (one.entry.mode == mode && group.size() < config.players) {
+                    since = std::min(since, one.since);
+                    group.push_back(one.entry);
+                }
             const bool full = group.size() == config.players;
-            const bool patient = group.empty() || at - group.front().since < config.patience;
-            if (!full && (patient || group.size() < config.players_min)) break;
-            std::erase_if(waiting_, [&](const auto& one) {
-                return std::any_of(group.begin(), group.end(), [&](const auto& g) {
-                    return g.entry.avatar == one.entry.avatar;
-                });
-            });
-            if (!co_await reserve(mode, group)) {
-                // Nobody takes them now: they wait on, in front.
-                waiting_.insert(waiting_.begin(), group.begin(), group.end());
-                break;
-            }
+            if (!full && (group.size() < config.players_min || at - since < config.patience)) break;
+            // They wait on while a battle node is asked: they may leave, and repeats find them.
+            if (!co_await reserve(mode, group)) break;
+            for (const auto& one : group) end(one.avatar, one.number);
         }
     }
 }
 
-Task<bool> Dispatcher::reserve(std::string mode, std::vector<Waiting> group) {
+Task<bool> Dispatcher::reserve(std::string mode, std::vector<QueueEntry> group) {
     Plan plan{std::move(mode), {}};
-    for (const auto& one : group) plan.players.push_back({one.entry.avatar, one.entry.name});
+    for (const auto& one : group) plan.players.push_back({one.avatar, one.name});
     // The least loaded first; each pick counts for a while, so a burst spreads.
     std::vector<cluster::NodeInfo> nodes;
     if (const auto best = this_node().directory.pick_least_loaded("battle")) nodes.push_back(*best);
@@ -97,15 +101,18 @@ Task<bool> Dispatcher::reserve(std::string mode, std::vector<Waiting> group) {
         }
         ++matches_;
         // Only now the lobbies hear of it. Who has left the queue since is a no-show.
-        const auto tell = [](io::Endpoint lobby, EntityId avatar, Reservation found) -> Task<> {
-            const auto told = co_await as_result(
-                at(lobby).entity(Id<Matchmaking>{avatar}).within(1s).call<&Matchmaking::match_found>(found));
-            if (!told) log::warn("dispatcher.not_told", {{"avatar", avatar}, {"error", told.error().what()}});
-        };
-        for (const auto& one : group) (void)go(scope(), tell(one.entry.lobby, one.entry.avatar, *reserved));
+        for (const auto& one : group) (void)go(scope(), tell(one, *reserved));
         co_return true;
     }
     co_return false;
+}
+
+Task<> Dispatcher::tell(QueueEntry to, Reservation found) {
+    const auto told = co_await as_result(
+        at(to.lobby).entity(Id<Matchmaking>{to.avatar}).within(1s).call<&Matchmaking::match_found>(found));
+    if (told) co_return;
+    log::warn("dispatcher.not_told", {{"avatar", to.avatar}, {"error", told.error().what()}});
+    ended_.erase(to.number);  // if it still asks for a match, it has not heard
 }
 
 DispatcherStatus Dispatcher::status() { return {waiting_.size(), matches_, refused_}; }

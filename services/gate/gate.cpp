@@ -74,7 +74,7 @@ public:
         left_ = node.directory.on_left([this](const cluster::NodeInfo& gone) {
             // Registered anew ourselves: the lobbies took us for dead, and our sessions with us.
             if (gone.name == node_.info.name)
-                for (const auto& [id, player] : players_) player->home.port = 0;
+                for (const auto& [id, player] : players_) player->known = false;
             if (gone.role == config_.home_role || gone.name == node_.info.name) enter_all();
         });
         joined_ = node.directory.on_joined([this](const cluster::NodeInfo& came) {
@@ -90,7 +90,7 @@ public:
     void close() { server_->close(); }
     GateStatus status() const {
         GateStatus s{server_->sessions(), 0, forwarded_, failed_};
-        for (const auto& [id, player] : players_) s.entered += player->home.port != 0;
+        for (const auto& [id, player] : players_) s.entered += player->known;
         return s;
     }
 
@@ -130,8 +130,9 @@ private:
         std::uint64_t session = 0;
         EntityId entity = 0;
         std::string name;
-        io::Endpoint home{"", 0};       // the lobby that knows this session
+        io::Endpoint home{"", 0};       // the lobby that was last told of this session
         std::uint64_t incarnation = 0;  // of it
+        bool known = false;             // it has said so, and nothing speaks against it
         Mutex entering;
         bool gone = false;
     };
@@ -174,27 +175,36 @@ private:
         ContextGuard guard(&scope_.context());
         (void)go(scope_, leave(player));
     }
+    /// Until the lobby has heard it, or is no more: else the avatar would wait for its client.
     Task<> leave(std::shared_ptr<Player> player) {
-        const auto left = co_await as_result(
-            at(player->home).service<lobby::Lobby>().call<&lobby::Lobby::leave>(player->entity, player->session));
-        if (!left) log::debug("gate.leave_failed", {{"error", left.error().what()}});
+        const auto permit = co_await player->entering.lock();
+        for (;;) {
+            const auto left = co_await as_result(
+                at(player->home).service<lobby::Lobby>().call<&lobby::Lobby::leave>(player->entity, player->session));
+            if (left) co_return;
+            log::debug("gate.leave_failed", {{"error", left.error().what()}});
+            const auto home = node_.directory.by_address(player->home);
+            if (!home || home->incarnation != player->incarnation) co_return;
+            co_await sleep(1s);
+        }
     }
 
     /// The lobby of this player, after it knows the session.
     Task<io::Endpoint> enter(std::shared_ptr<Player> player) {
         const auto permit = co_await player->entering.lock();
-        const auto home = node_.directory.rendezvous(config_.home_role, player->entity);
+        if (player->gone) throw Error(errc::closed, "the session has ended");
+        const auto home = node_.directory.home(config_.home_role, player->entity);
         if (!home) throw Error(errc::unavailable, "no " + config_.home_role + " is up");
-        if (player->home == home->address && player->incarnation == home->incarnation)
+        if (player->known && player->home == home->address && player->incarnation == home->incarnation)
             co_return player->home;
-        player->home.port = 0;
+        player->known = false;
+        player->home = home->address;
+        player->incarnation = home->incarnation;
         co_await at(home->address)
             .service<lobby::Lobby>()
             .call<&lobby::Lobby::enter>(
                 {player->entity, player->name, {player->session, node_.rpc.address()}});
-        player->home = home->address;
-        player->incarnation = home->incarnation;
-        if (player->gone) (void)go(scope_, leave(player));
+        player->known = true;
         co_return player->home;
     }
     Task<> enter_quietly(std::shared_ptr<Player> player) {
@@ -210,7 +220,7 @@ private:
     /// Not at once: whoever took the entity has it for a moment.
     Task<> enter_again(std::shared_ptr<Player> player) {
         co_await sleep(200ms);
-        player->home.port = 0;
+        player->known = false;
         co_await enter_quietly(player);
     }
     void enter_all() {
@@ -234,7 +244,7 @@ private:
             respond(reply);
         } catch (const Error& error) {
             // The lobby may have lost the session with its memory: it is told again.
-            if (error.is(errc::disconnected) || error.is(errc::timed_out)) player->home.port = 0;
+            if (error.is(errc::disconnected) || error.is(errc::timed_out)) player->known = false;
             ++failed_;
             if (wanted) respond(error);
         }

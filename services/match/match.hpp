@@ -1,5 +1,6 @@
 #pragma once
 #include <gyre/module/gyre.hpp>
+#include <map>
 
 namespace gyre::match {
 
@@ -92,10 +93,11 @@ struct QueueEntry {
     std::string name;
     std::string mode;
     io::Endpoint lobby;
+    std::uint64_t number = 0;  ///< Of this time in the queue.
     static consteval auto describe() {
         return type<QueueEntry>("QueueEntry", field<&QueueEntry::avatar>(),
                                 field<&QueueEntry::name>(), field<&QueueEntry::mode>(),
-                                field<&QueueEntry::lobby>());
+                                field<&QueueEntry::lobby>(), field<&QueueEntry::number>());
     }
 };
 
@@ -114,7 +116,8 @@ struct Dispatcher : Service<Dispatcher> {
     Task<> on_start();
     /// Queued once; again: still there. Lobbies repeat it every second, else the entry expires.
     void enqueue(QueueEntry entry);
-    bool cancel(EntityId avatar);  ///< False: not waiting (any more).
+    /// Ends one time in the queue, also for repeats of it that come late. False: not waiting.
+    bool cancel(EntityId avatar, std::uint64_t number);
     Task<> pair();
     DispatcherStatus status();
     static consteval auto describe() {
@@ -128,8 +131,11 @@ private:
         QueueEntry entry;
         TimePoint since, refreshed;
     };
-    Task<bool> reserve(std::string mode, std::vector<Waiting> group);
+    Task<bool> reserve(std::string mode, std::vector<QueueEntry> group);
+    Task<> tell(QueueEntry to, Reservation found);
+    bool end(EntityId avatar, std::uint64_t number);
     std::vector<Waiting> waiting_;
+    std::map<std::uint64_t, TimePoint> ended_;  // numbers whose repeats may still be on the way
     std::uint64_t matches_ = 0, refused_ = 0;
     bool pairing_ = false;
 };
@@ -149,7 +155,8 @@ struct Battle : Service<Battle> {
     Task<> on_stop();
     Task<Reservation> reserve(Plan plan);  ///< Error: overloaded.
     /// Waits until the match is no more: its caller hears `disconnected` when this node dies.
-    Task<> wait_end(EntityId match);
+    /// Error: entity_gone, when it died with a former start of this node, which had `incarnation`.
+    Task<> wait_end(EntityId match, std::uint64_t incarnation);
     BattleStatus status();
     void report();
     static consteval auto describe() {

@@ -18,6 +18,7 @@ Task<> Matchmaking::find_match(std::string mode) {
     if (mode.empty() || mode.size() > 32) throw Error(errc::bad_arguments, "mode: 1 to 32 bytes");
     mode_ = std::move(mode);
     state = State::queued;
+    number_ = this_node().io.random_u64();
     (void)go(scope(), keep_queued(++turn_));
 }
 
@@ -27,34 +28,33 @@ Task<> Matchmaking::keep_queued(std::uint64_t turn) {
         if (const auto to = dispatcher()) {
             const auto queued = co_await as_result(
                 at(*to).service<Dispatcher>().within(1s).call<&Dispatcher::enqueue>(
-                    {entity_id(), player_name, mode_, this_node().rpc.address()}));
+                    {entity_id(), player_name, mode_, this_node().rpc.address(), number_}));
             if (!queued) log::debug("match.enqueue_failed", {{"error", queued.error().what()}});
         }
         co_await sleep(1s);
     }
 }
 
-Task<bool> Matchmaking::leave_dispatcher() {
+Task<> Matchmaking::leave_dispatcher(std::uint64_t number) {
     const auto to = dispatcher();
-    if (!to) co_return true;  // nobody knows of us
+    if (!to) co_return;  // nobody knows of us
     const auto left = co_await as_result(
-        at(*to).service<Dispatcher>().within(1s).call<&Dispatcher::cancel>(entity_id()));
-    co_return !left || *left;
+        at(*to).service<Dispatcher>().within(1s).call<&Dispatcher::cancel>(entity_id(), number));
+    if (!left) log::debug("match.cancel_failed", {{"error", left.error().what()}});
 }
 
 Task<> Matchmaking::cancel_match() {
     if (state != State::queued) throw Error("not_queued", "there is nothing to cancel");
     ++turn_;
     state = State::idle;
-    (void)co_await leave_dispatcher();
+    co_await leave_dispatcher(number_);
 }
 
 void Matchmaking::leave_queue() {
     if (state != State::queued) return;
     ++turn_;
     state = State::idle;
-    const auto tell = [](Matchmaking* self) -> Task<> { (void)co_await self->leave_dispatcher(); };
-    (void)go(scope(), tell(this));
+    (void)go(scope(), leave_dispatcher(number_));
 }
 
 Task<bool> Matchmaking::match_found(Reservation reservation) {
@@ -69,9 +69,16 @@ Task<bool> Matchmaking::match_found(Reservation reservation) {
 
 /// One call stays open for the whole match: it ends with the match, or with the battle node.
 Task<> Matchmaking::watch(Reservation reservation) {
-    const auto ended = co_await as_result(
-        at(reservation.link).service<Battle>().within(24h).call<&Battle::wait_end>(reservation.match));
-    if (Chain::running().cancel_requested()) co_return;  // the avatar ends, not the match
+    const auto wait = [](Reservation r) -> Task<> {
+        co_await at(r.link).service<Battle>().within(24h).call<&Battle::wait_end>(r.match, r.incarnation);
+    };
+    auto ended = co_await as_result(wait(reservation));
+    // A link that breaks is no node that dies: another one tells. One that falls silent is enough.
+    for (int tries = 0; tries < 10 && !ended && ended.error().is(errc::disconnected) &&
+                        !ended.error().message().starts_with(errc::timed_out); ++tries) {
+        co_await sleep(100ms);
+        ended = co_await as_result(wait(reservation));
+    }
     if (match_.match != reservation.match || state != State::playing) co_return;
     ++turn_;
     state = State::idle;

@@ -32,11 +32,12 @@ struct Matchmaking : Component<Matchmaking> {
 private:
     Task<> keep_queued(std::uint64_t turn);
     Task<> watch(Reservation reservation);
-    Task<bool> leave_dispatcher();
+    Task<> leave_dispatcher(std::uint64_t number);
     std::optional<io::Endpoint> dispatcher() const;
     Ticket make_ticket() const;
     std::string mode_;
     Reservation match_;
+    std::uint64_t number_ = 0;  // of this time in the queue
     std::uint64_t turn_ = 0;  // grows with each change of state: a task of an earlier one ends
 };
 

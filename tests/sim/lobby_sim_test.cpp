@@ -253,6 +253,45 @@ TEST(LobbySim, a_gate_that_was_taken_for_dead_brings_its_clients_again) {
     }
 }
 
+TEST(LobbySim, a_goodbye_that_cannot_be_told_is_told_later) {
+    SimCluster cluster(seeded(1));
+    Player& player = cluster.player(0);
+    cluster.run(player, player.log_in());
+    cluster.run(player, player.find_match());
+    auto &gate = cluster.machine("gate_0"), &lobby = cluster.machine("lobby_0");
+    cluster.world.partition(gate, lobby);
+    cluster.world.run_for(1s);
+    player.gate->close();
+    cluster.world.run_for(9s);
+    cluster.world.heal(gate, lobby);
+    cluster.world.run_for(6s);
+    EXPECT_EQ(waiting(cluster), 0u);
+    EXPECT_TRUE(cluster.world.run_until([&] { return home_of(cluster, player).empty(); }, 40s));
+}
+
+TEST(LobbySim, a_broken_link_moves_no_avatar) {
+    SimCluster cluster(two_lobbies(8));
+    cluster.together([](Player& player) { return player.log_in(); }, 1min);
+    cluster.begin([](Player& player) { return player.play(); });
+    std::vector<std::string> homes;
+    for (std::size_t i = 0; i < cluster.players(); ++i) homes.push_back(home_of(cluster, cluster.player(i)));
+    for (int i = 0; i < 40; ++i) {
+        cluster.world.run_for(100ms);
+        for (const char* lobby : {"lobby_0", "lobby_1"})
+            for (const char* other : {"gate_0", "battle_0", "battle_1"})
+                if (cluster.world.random("cuts").fork(other, i).chance(0.1))
+                    cluster.world.cut(cluster.machine(lobby), cluster.machine(other));
+        for (std::size_t p = 0; p < cluster.players(); ++p)
+            ASSERT_EQ(home_of(cluster, cluster.player(p)), homes[p]);
+    }
+    cluster.world.run_for(20s);
+    for (std::size_t i = 0; i < cluster.players(); ++i) {
+        EXPECT_EQ(home_of(cluster, cluster.player(i)), homes[i]);
+        EXPECT_TRUE(cluster.player(i).lost.empty()) << "its match still ran";
+        EXPECT_EQ(cluster.stored(cluster.player(i).id()).Career.matches, 1u);
+    }
+}
+
 TEST(LobbySim, without_the_registry_everything_goes_on) {
     SimCluster cluster(seeded(8));
     cluster.together([](Player& player) { return player.log_in(); }, 1min);

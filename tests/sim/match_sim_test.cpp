@@ -157,6 +157,21 @@ TEST(MatchSim, a_match_nobody_comes_to_ends_after_ten_seconds) {
     expect_whole(cluster);
 }
 
+TEST(MatchSim, nobody_is_in_two_matches_or_misses_one_when_battle_nodes_are_full) {
+    ClusterOptions options = seeded(22);
+    options.config = R"({"battle": {"max_matches": 1}, "arena": {"seconds": 1.5},
+                         "dispatcher": {"patience": 300, "players_min": 1}})";
+    SimCluster cluster(options);
+    cluster.world.network().latency = 60ms;
+    cluster.world.network().jitter = 120ms;
+    cluster.together([](Player& player) { return player.play_times(4); }, 5min);
+    cluster.world.run_for(30s);
+    for (std::size_t i = 0; i < cluster.players(); ++i) {
+        const StoredAvatar avatar = cluster.stored(cluster.player(i).id());
+        EXPECT_EQ(avatar.Career.rewarded.size(), avatar.Career.matches) << "it came to all of them";
+    }
+}
+
 class TicketSim : public testing::Test {
 protected:
     TicketSim() {

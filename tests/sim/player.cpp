@@ -143,6 +143,10 @@ Task<> Player::play() {
     co_await wait_reward();
 }
 
+Task<> Player::play_times(int matches) {
+    for (int i = 0; i < matches; ++i) co_await play();
+}
+
 /// One try to get further, as a client that came back from anything would.
 Task<> Player::round() {
     if (!in_gate()) co_await log_in();

@@ -33,6 +33,7 @@ public:
     Task<arena::ItemStack> take_medal();
     /// All of it: log in when needed, one match, its reward.
     Task<> play();
+    Task<> play_times(int matches);
     /// Until everybody has the results of `matches`, whatever goes wrong meanwhile.
     Task<> endure(std::uint32_t matches);
     Task<> log_out();
