@@ -63,6 +63,8 @@ class ClusterTest(unittest.TestCase):
         wait_until("the banner", lambda: up.poll() is not None or "gyre down" in self.out())
         if up.poll() is not None:
             self.fail(f"gyre up ended with {up.returncode}: {self.err()}")
+        # All run; each hears of the others from the registry a moment later.
+        wait_until("they know each other", lambda: len(self.nodes()) == len(self.cluster_file()["nodes"]))
         return up
 
     def kill(self, up):
