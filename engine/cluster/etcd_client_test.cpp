@@ -86,7 +86,7 @@ protected:
         server = nullptr;
     }
     void SetUp() override {
-        if (!server) GTEST_SKIP() << "/usr/bin/etcd is not installed (package etcd-server)";
+        if (!server) FAIL() << "/usr/bin/etcd is not installed (package etcd-server)";
         client.emplace(loop, config());
         loop.run_task(limited(30s, until_healthy(&*client)));
         prefix = std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + "/";

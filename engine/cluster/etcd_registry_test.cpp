@@ -94,7 +94,7 @@ class EtcdRegistryTest : public testing::Test {
 protected:
     void SetUp() override {
         if (::access("/usr/bin/etcd", X_OK) != 0)
-            GTEST_SKIP() << "/usr/bin/etcd is not installed (package etcd-server)";
+            FAIL() << "/usr/bin/etcd is not installed (package etcd-server)";
         etcd = std::make_unique<EtcdProcess>();
     }
     void TearDown() override { loop.run_task(scope.close()); }
