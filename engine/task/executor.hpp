@@ -125,6 +125,7 @@ public:
 
 private:
     friend class Timer;
+    friend class Waiter;
     void arm(Timer& timer);
     void remove(Timer& timer) noexcept;
     static bool earlier(const Timer* a, const Timer* b) {
@@ -139,6 +140,7 @@ private:
     Link ready_, next_turn_, turn_end_;
     std::vector<Timer*> heap_;
     std::uint64_t order_ = 0, turns_ = 0;
+    std::uint32_t nested_resumes_ = 0;
 };
 
 }  // namespace gyre

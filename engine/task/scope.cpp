@@ -17,9 +17,9 @@ void Chain::cancel() {
     if (done_) return;
     cancel_requested_ = true;
     // A waiter already woken delivers what it waited for; the next await throws.
-    if (leaf_ && shields_ == 0 && leaf_->cancel_ && !leaf_->Link::linked() && !leaf_->cancelled_) {
+    if (leaf_ && shields_ == 0 && leaf_->cancel_ && leaf_->state_ == Waiter::State::waiting) {
         leaf_->cancel_(*leaf_);
-        leaf_->cancelled_ = true;
+        leaf_->state_ = Waiter::State::cancelled;
         executor->ready(*leaf_);
     }
 }
@@ -83,7 +83,11 @@ void detail::report_dropped(Chain& chain, const std::exception_ptr& failure) noe
     }
 }
 
-void Waiter::wake() noexcept { chain_->executor->ready(*this); }
+void Waiter::wake() noexcept {
+    if (state_ != State::waiting) return;
+    state_ = State::woken;
+    chain_->executor->ready(*this);
+}
 
 void Waiter::resume(Ready& ready) {
     auto& self = static_cast<Waiter&>(ready);

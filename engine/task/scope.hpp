@@ -56,14 +56,30 @@ public:
         Chain& chain = Chain::running();
         chain_ = &chain;
         handle_ = handle;
+        state_ = State::waiting;
         chain.leaf_ = this;
         chain.innermost_ = &handle.promise();
     }
     void await_resume() {
-        if (cancelled_) throw_cancelled();
+        if (state_ == State::cancelled) throw_cancelled();
     }
-    /// Resumes the chain later this turn. Call once.
+    /// Resumes the chain later this turn. The second call and one after a cancellation do nothing.
     void wake() noexcept;
+    /// Resumes the chain here and now, as a nested call: saves the way through the ready queue. For
+    /// a completion that comes from the loop, or from another task that can bear other tasks to run
+    /// inside this call. On return the waiter, its chain and what they own may be gone. Like wake()
+    /// when nested nested_resumes_max deep (bounds the stack) or when called from the waiter's own
+    /// await_suspend; does nothing for a waiter that was woken or cancelled: it resumes by itself.
+    void resume_now() {
+        if (state_ != State::waiting) return;
+        Executor& executor = *chain_->executor;
+        if (executor.nested_resumes_ >= nested_resumes_max || current == chain_) return wake();
+        state_ = State::woken;
+        ++executor.nested_resumes_;
+        resume(*this);
+        --executor.nested_resumes_;
+    }
+    static constexpr std::uint32_t nested_resumes_max = 32;
     Chain& chain() const { return *chain_; }
 
 protected:
@@ -80,7 +96,7 @@ private:
     Chain* chain_ = nullptr;
     std::coroutine_handle<> handle_;
     void (*cancel_)(Waiter&);
-    bool cancelled_ = false;
+    enum class State : std::uint8_t { waiting, woken, cancelled } state_ = State::waiting;
 };
 
 /// Owns tasks: ending it cancels and joins them. Destroyed with live tasks, it asserts.

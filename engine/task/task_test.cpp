@@ -290,5 +290,104 @@ TEST(Executor, a_period_does_not_drift) {
     EXPECT_EQ(count, 2);
 }
 
+/// Parks its task until somebody resumes it, by whatever means.
+struct Parked : Waiter {
+    explicit Parked(Parked** place) : Waiter([](Waiter&) {}) { *place = this; }
+};
+Task<> park(Parked** place, std::string* log, std::string label) {
+    try {
+        Parked parked(place);
+        co_await parked;
+        *log += label + " ";
+        co_await yield();
+        *log += label + "! ";
+    } catch (const Error& error) {
+        *log += label + ":" + error.code() + " ";
+    }
+}
+
+TEST_F(TaskTest, resume_now_runs_the_chain_inside_the_call_and_restores_who_is_current) {
+    Parked* place = nullptr;
+    std::string log;
+    (void)go(scope, park(&place, &log, "loop"));
+    place->resume_now();
+    EXPECT_EQ(log, "loop ");
+    EXPECT_EQ(current, nullptr);
+    (void)go(scope, park(&place, &log, "task"));
+    auto resumer = [](Parked** p, std::string* l) -> Task<> {
+        const Context* self = current;
+        (*p)->resume_now();
+        EXPECT_EQ(current, self);
+        *l += "resumer ";
+        co_return;
+    };
+    (void)go(scope, resumer(&place, &log));
+    EXPECT_EQ(log, "loop task resumer ");
+    advance(0ms);
+    EXPECT_EQ(log, "loop task resumer loop! task! ");
+}
+
+TEST_F(TaskTest, a_waiter_is_resumed_once_whoever_comes_first) {
+    Parked* place = nullptr;
+    std::string log;
+    auto cancelled = go(scope, park(&place, &log, "a"));
+    cancelled.cancel();
+    place->resume_now();
+    EXPECT_EQ(log, "");
+    advance(0ms);
+    EXPECT_EQ(log, "a:cancelled ");
+    (void)go(scope, park(&place, &log, "b"));
+    place->wake();
+    place->resume_now();
+    place->wake();
+    EXPECT_EQ(log, "a:cancelled ");
+    advance(0ms);
+    EXPECT_EQ(log, "a:cancelled b b! ");
+    auto woken = go(scope, park(&place, &log, "c"));
+    place->wake();
+    woken.cancel();  // delivers what it waited for; the next await throws
+    advance(0ms);
+    EXPECT_EQ(log, "a:cancelled b b! c c:cancelled ");
+}
+
+TEST_F(TaskTest, a_waiter_resumed_from_its_own_await_suspend_is_queued) {
+    struct Early : Waiter {
+        Early() : Waiter(nullptr) {}
+        void await_suspend(std::coroutine_handle<Task<>::promise_type> handle) {
+            Waiter::await_suspend(handle);
+            resume_now();
+            touched = true;  // still there
+        }
+        bool touched = false;
+    };
+    std::string log;
+    auto task = [](std::string* l) -> Task<> {
+        Early early;
+        co_await early;
+        *l += early.touched ? "touched" : "not";
+    };
+    (void)go(scope, task(&log));
+    EXPECT_EQ(log, "");
+    advance(0ms);
+    EXPECT_EQ(log, "touched");
+}
+
+Task<> resume_next(std::vector<Parked*>* places, std::size_t self, std::size_t* deepest) {
+    Parked parked(&(*places)[self]);
+    co_await parked;
+    *deepest = self;
+    if (self + 1 < places->size()) (*places)[self + 1]->resume_now();
+}
+TEST_F(TaskTest, chains_that_resume_each_other_10000_in_a_row_take_little_stack) {
+    std::vector<Parked*> places(10'000);
+    std::size_t reached = 0;
+    for (std::size_t i = 0; i < places.size(); ++i) (void)go(scope, resume_next(&places, i, &reached));
+    places.front()->resume_now();
+    EXPECT_EQ(reached, Waiter::nested_resumes_max - 1);  // the next was queued
+    executor.turn(executor.now());
+    EXPECT_EQ(reached, places.size() - 1);
+    EXPECT_EQ(scope.running(), 0u);
+}
+
 }  // namespace
 }  // namespace gyre
