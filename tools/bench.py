@@ -6,12 +6,15 @@
 
 Writes build/bench/NAME.json: rows {name, value, unit, peer, peer_value, ratio, ratio_min, ratio_max,
 asked, met}. A program is Google Benchmark, or prints lines of JSON: {"name", "value", "unit"} and, when
-it measured a peer right beside itself, {"peer", "peer_value"}. A program that measured a pair less than
+it measured a peer right beside itself, {"peer", "peer_value"}; of one operation also {"instructions",
+"allocations"}; {"name", "error"} for what could not be measured. A program that measured a pair less than
 PAIRS times is run again until it has them, so pairs are interleaved. In Google Benchmark the peer of
 `echo` is `echo/peer:asio`. ratio = value / peer_value, the median over the pairs.
-asked.json: {"NAME": [{"name", "asked": "<= 8", "unit", "of": "ratio"}]}; a name asked for and not
-measured is a failure, as is a figure that is not met.
+asked.json: {"NAME": [{"name", "asked": "<= 8", "unit", "of": "ratio"}]}, of: value, ratio, instructions or
+allocations; a name asked for and not measured is a failure, as is a figure that is not met, or an error.
+A group that runs others says so in PARTS; row x of part p is its row p/x, and is asked the same.
 """
+import importlib
 import json
 import operator
 import os
@@ -24,6 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "release"
 PAIRS = 7
+BESIDE = ("instructions", "allocations")
 COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq}
 
 
@@ -39,7 +43,7 @@ def parse(output):
     for line in output.splitlines():
         if line.startswith("{"):
             sample = json.loads(line)
-            if "name" not in sample or "value" not in sample:
+            if "name" not in sample or not sample.keys() & {"value", "error"}:
                 raise ValueError(f"a row needs name and value: {line}")
             samples.append(sample)
     return samples
@@ -101,7 +105,7 @@ def rows_of(samples, asked):
     rows = []
     for name in [*by_name, *(name for name in wanted if name not in by_name)]:
         group = by_name.get(name, [])
-        values = [s["value"] for s in group if s["value"] is not None]
+        values = [s["value"] for s in group if s.get("value") is not None]
         row = {"name": name, "value": statistics.median(values) if values else None,
                "unit": group[0].get("unit", "") if group else wanted[name][0].get("unit", ""),
                "peer": None, "peer_value": None, "ratio": None, "asked": None, "met": None}
@@ -110,12 +114,18 @@ def rows_of(samples, asked):
             ratios = [s["value"] / s["peer_value"] for s in pairs]
             row |= {"peer": pairs[0]["peer"], "peer_value": statistics.median(s["peer_value"] for s in pairs),
                     "ratio": statistics.median(ratios), "ratio_min": min(ratios), "ratio_max": max(ratios)}
+        for key in BESIDE:
+            if counts := [s[key] for s in group if s.get(key) is not None]:
+                row[key] = statistics.median(counts)
+        if errors := [s["error"] for s in group if "error" in s]:
+            row["error"] = errors[0]
         if name not in wanted:
             rows.append(row)
         for entry in wanted.get(name, []):
             sign, bound = entry["asked"].split()
-            figure = row[entry.get("of", "value")]
-            rows.append(row | {"asked": entry["asked"] + (" x" if entry.get("of") == "ratio" else ""),
+            figure = row.get(entry.get("of", "value"))
+            of = {"value": "", "ratio": " x"}.get(entry.get("of", "value"), " " + entry.get("of", ""))
+            rows.append(row | {"asked": entry["asked"] + of,
                                "met": figure is not None and COMPARE[sign](figure, float(bound))})
     return rows
 
@@ -127,14 +137,17 @@ def number(value):
 
 
 def show(rows):
+    """One table: what is asked and reached, the peer, and the counts that do not depend on load."""
+    line = "{:<44} {:>10} {:<8} {:<12} {:>10} {:>6} {:<14} {:<16} {:<8} {:>9} {:>7}".format
+    print(line("", "reached", "", "peer", "reached", "ratio", "(min..max)", "asked", "met", "instr/op", "alloc/op"))
     for row in rows:
-        line = f"{row['name']:<44} {number(row['value']):>10} {row['unit']:<6}"
-        if row["ratio"] is not None:
-            line += (f" {row['peer']} {number(row['peer_value'])}, ratio {row['ratio']:.2f}"
-                     f" [{row['ratio_min']:.2f}, {row['ratio_max']:.2f}]")
-        if row["asked"]:
-            line += f"  asked {row['asked']}: {'met' if row['met'] else 'NOT MET'}"
-        print(line, flush=True)
+        paired = row["ratio"] is not None
+        cells = [row["name"], number(row["value"]), row["unit"], row["peer"] or "",
+                 number(row["peer_value"]) if paired else "", f"{row['ratio']:.2f}" if paired else "",
+                 f"({row['ratio_min']:.2f}..{row['ratio_max']:.2f})" if paired else "", row["asked"] or "",
+                 "" if row["met"] is None else "met" if row["met"] else "NOT MET",
+                 *(number(row[key]) if key in row else "" for key in BESIDE)]
+        print(line(*cells).rstrip() + (f"  ERROR: {row['error']}" if "error" in row else ""), flush=True)
 
 
 def bench_targets():
@@ -156,6 +169,20 @@ def command_for(name):
             "--benchmark_min_time=0.05"]
 
 
+def parts_of(name):
+    """Names of the groups that a group runs as its parts."""
+    if not (ROOT / "tools" / f"bench_{name}.py").exists():
+        return ()
+    return getattr(importlib.import_module(f"bench_{name}"), "PARTS", ())
+
+
+def asked_of(name, asked):
+    found = list(asked.get(name, []))
+    for part in parts_of(name):
+        found += [entry | {"name": f"{part}/{entry['name']}"} for entry in asked.get(part, [])]
+    return found
+
+
 def groups():
     scripts = [p.stem.removeprefix("bench_") for p in (ROOT / "tools").glob("bench_*.py")]
     return bench_targets() + sorted(name for name in scripts if name != "test")
@@ -171,13 +198,13 @@ def main(names):
     failures = 0 if names else len(unknown)
     for name in names or groups():
         print(f"== {name}", flush=True)
-        rows = rows_of(measure(command_for(name)), asked.get(name, []))
+        rows = rows_of(measure(command_for(name)), asked_of(name, asked))
         target = ROOT / "build" / "bench" / f"{name}.json"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text("[\n" + ",\n".join("    " + json.dumps(row) for row in rows) + "\n]\n")
         show(rows)
-        failures += sum(row["met"] is False for row in rows)
-    print(f"{failures} figures not met" if failures else "every figure asked for is met")
+        failures += sum(row["met"] is False or "error" in row for row in rows)
+    print(f"{failures} figures not met or not measured" if failures else "every figure asked for is met")
     return 1 if failures else 0
 
 
