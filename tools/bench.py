@@ -57,7 +57,7 @@ def google(benchmarks):
             continue
         if run.get("error_occurred"):
             raise ValueError(f"{run['name']}: {run.get('error_message')}")
-        name = re.sub(r"/repeats:\d+", "", run["run_name"])
+        name = re.sub(r"/(repeats|iterations):\d+|/manual_time", "", run["run_name"])
         match = re.fullmatch(r"(.*)/peer:([^/]+)(.*)", name)
         if match:
             peers.setdefault(match[1] + match[3], []).append((match[2], run["real_time"]))

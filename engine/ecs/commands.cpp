@@ -41,7 +41,10 @@ void Commands::apply() {
         explicit Guard(bool& flag) : applying(flag) { applying = true; }
         ~Guard() { applying = false; }
     } guard(applying_);
+    constexpr std::size_t ahead = 16;
     while (applied_ < queue_.size()) {
+        if (applied_ + ahead < queue_.size())
+            world_.slots_.prefetch(queue_[applied_ + ahead].row.index);
         const Command command = queue_[applied_++];
         command.apply(world_, command.row, command.payload);
     }

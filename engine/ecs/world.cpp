@@ -6,17 +6,33 @@ namespace gyre::ecs {
 
 World::~World() = default;
 
-bool World::destroy(Row row) {
+void World::end_values(detail::Archetype& archetype, std::uint32_t row) {
+    if (archetype.hooked()) call_all_hooks(&detail::ComponentRecord::removed, archetype, row);
+    archetype.destroy_values(row);
+}
+
+void World::list_unsettled(detail::Archetype& archetype) {
+    archetype.set_listed(true);
+    unsettled_.push_back(&archetype);
+}
+
+std::size_t World::destroy(std::span<const Row> rows) {
+    constexpr std::size_t ahead = 16;  // The memory of so many is on its way.
+    std::size_t gone = 0;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (i + ahead < rows.size()) slots_.prefetch(rows[i + ahead].index);
+        gone += destroy(rows[i]);
+    }
+    return gone;
+}
+
+void World::settle() {
     assert_not_iterating();
-    if (!alive(row)) return false;
-    detail::Archetype& archetype = archetype_of(row);
-    const std::uint32_t at = slots_[row.index].row;
-    if (archetype.hooked()) call_all_hooks(&detail::ComponentRecord::removed, archetype, at);
-    archetype.destroy_values(at);
-    close_hole(archetype, at);
-    slots_.give(row.index);
-    --alive_count_;
-    return true;
+    for (detail::Archetype* archetype : unsettled_) {
+        archetype->settle(slots_);
+        archetype->set_listed(false);
+    }
+    unsettled_.clear();
 }
 
 const detail::Archetype::Edge& World::make_edge(detail::Archetype& from,
@@ -27,7 +43,7 @@ const detail::Archetype::Edge& World::make_edge(detail::Archetype& from,
     if (adds) components.push_back(&record);
     detail::Archetype& to = archetype(std::move(components));
     detail::Archetype::Edge made{
-        record.type.id, &to, adds, (adds ? to : from).find(record.type.id), {}};
+        record.type.id, &to, adds, (adds ? to : from).find(record.type.id), {}, {}};
     for (const detail::Column& column : from.columns()) made.map.push_back(to.find(column.id));
     return from.add_edge(std::move(made));
 }
@@ -136,6 +152,7 @@ void World::tick(float dt_s) {
         explicit Guard(World& w) : world(w) { world.ticking_ = true; }
         ~Guard() { world.ticking_ = false, world.running_ = nullptr; }
     } guard(*this);
+    settle();
     auto next = systems_.begin();
     for (std::size_t phase = 0; phase < phase_count; ++phase) {
         for (; next != systems_.end() && static_cast<std::size_t>(next->phase) == phase; ++next) {
@@ -151,9 +168,11 @@ void World::tick(float dt_s) {
 
 void World::flush() {
     assert_not_iterating();
-    if (commands_.empty()) return;
-    ++version_;
-    commands_.apply();
+    if (!commands_.empty()) {
+        ++version_;
+        commands_.apply();
+    }
+    settle();
 }
 
 std::uint64_t World::state_hash() const {
@@ -164,20 +183,22 @@ std::uint64_t World::state_hash() const {
     for (const auto& archetype : archetypes_) {
         for (std::uint32_t b = 0; b < archetype->block_count(); ++b) {
             std::byte* const block = archetype->block(b);
-            const std::uint32_t count = archetype->rows_in(b);
-            hasher.number(count);
-            hasher.bytes(archetype->rows(block), count * sizeof(Row));
-            for (const detail::Column& column : archetype->columns()) {
-                const detail::ComponentRecord& record = *column.record;
-                if (!record.type.hash) {
-                    const std::string message =
-                        "ecs: state_hash() of " + record.name +
-                        ": it has padding or is not plain; give it hash(StateHasher&) const";
-                    assert_failed("record.type.hash", message.c_str(), __FILE__, __LINE__);
+            archetype->each_run(b, [&](std::uint32_t begin, std::uint32_t count) {
+                hasher.number(begin);
+                hasher.number(count);
+                hasher.bytes(archetype->rows(block) + begin, count * sizeof(Row));
+                for (std::uint32_t c = 0; c < archetype->columns().size(); ++c) {
+                    const detail::ComponentRecord& record = *archetype->columns()[c].record;
+                    if (!record.type.hash) {
+                        const std::string message =
+                            "ecs: state_hash() of " + record.name +
+                            ": it has padding or is not plain; give it hash(StateHasher&) const";
+                        assert_failed("record.type.hash", message.c_str(), __FILE__, __LINE__);
+                    }
+                    hasher.number(record.type.id);
+                    record.type.hash(hasher, archetype->value(block, c, begin), count);
                 }
-                hasher.number(column.id);
-                record.type.hash(hasher, block + column.offset, count);
-            }
+            });
         }
     }
     return hasher.value();

@@ -33,12 +33,26 @@ public:
     template <Component... Cs, class F>
     void spawn_many(std::uint32_t count, F&& initialize);
 
-    bool destroy(Row row);  ///< False when it is gone already.
-    bool alive(Row row) const noexcept {
-        return row.index < slots_.size() && slots_[row.index].generation == row.generation &&
-               slots_[row.index].archetype < detail::Slots::reserved;
+    bool destroy(Row row) {  ///< False when it is gone already.
+        assert_not_iterating();
+        detail::Slots::Slot* const slot = slots_.find(row);
+        if (!slot) return false;
+        detail::Archetype& archetype = *archetypes_[slot->archetype];
+        const std::uint32_t at = slot->row;
+        if (!archetype.silent()) [[unlikely]]
+            end_values(archetype, at);
+        slots_.give(row.index, *slot);
+        --alive_count_;
+        leave_hole(archetype, at);
+        return true;
     }
+    /// Many in any order, several times as fast as one by one. Returns how many were alive.
+    std::size_t destroy(std::span<const Row> rows);
+    bool alive(Row row) const noexcept { return slots_.find(row) != nullptr; }
     std::size_t size() const noexcept { return alive_count_; }
+    /// Packs the rows of components that were destroyed or moved out of the middle. tick() and
+    /// flush() do; only who destroys much and loops between two ticks gains by calling it.
+    void settle();
 
     // ---- components of one row
     /// Adds, or replaces the value the row has.
@@ -178,16 +192,23 @@ private:
     std::uint32_t move(Row row, detail::Slots::Slot& slot, detail::Archetype& from,
                        const detail::Archetype::Edge& edge) {
         const std::uint32_t old = slot.row;
+        if (edge.target->hole_count() != 0) edge.target->settle(slots_);
         const std::uint32_t at = edge.target->push(row);
         from.move_values(old, edge, at);
         slot.archetype = edge.target->index();
         slot.row = at;
-        close_hole(from, old);
+        leave_hole(from, old);
         return at;
     }
-    void close_hole(detail::Archetype& archetype, std::uint32_t hole) {
-        if (const Row moved = archetype.fill(hole)) slots_[moved.index].row = hole;
+    void leave_hole(detail::Archetype& archetype, std::uint32_t at) {
+        if (!archetype.listed()) [[unlikely]]
+            list_unsettled(archetype);
+        if (archetype.leave_hole(at)) [[unlikely]]
+            archetype.settle(slots_);
     }
+
+    void list_unsettled(detail::Archetype& archetype);
+    void end_values(detail::Archetype& archetype, std::uint32_t row);
 
     template <class C>
     detail::ComponentRecord& record() {
@@ -226,6 +247,7 @@ private:
 
     std::vector<std::unique_ptr<detail::ComponentRecord>> records_;  // Outlive the archetypes.
     std::vector<std::unique_ptr<detail::Archetype>> archetypes_;
+    std::vector<detail::Archetype*> unsettled_;  ///< May have holes.
     std::vector<std::unique_ptr<detail::Bundle>> bundles_;
     std::vector<std::unique_ptr<detail::Query>> queries_;
     detail::IdMap record_of_, archetype_of_set_, bundle_of_, query_of_;

@@ -15,6 +15,10 @@ struct Velocity {
     static constexpr std::string_view ecs_name = "velocity";
     float x = 0, y = 0;
 };
+struct Number {
+    static constexpr std::string_view ecs_name = "number";
+    std::uint32_t value = 0;
+};
 struct Name {
     static constexpr std::string_view ecs_name = "name";
     std::string text;
@@ -190,6 +194,53 @@ TEST(EcsWorld, reports_changes_since_a_checkpoint_per_row) {
     EXPECT_TRUE(changed(mark).empty());
     world.each<Position>([](Position&) {});
     EXPECT_EQ(changed(mark).size(), 100u);
+}
+
+TEST(EcsWorld, rows_keep_their_places_until_holes_are_filled) {
+    World world;
+    std::vector<Row> rows;
+    for (std::uint32_t i = 0; i < 1'000; ++i) rows.push_back(world.spawn(Number{i}));
+    std::vector<Row> odd;
+    for (std::uint32_t i = 1; i < 1'000; i += 2) odd.push_back(rows[i]);
+    Number* const kept = &world.get<Number>(rows[998]);
+    EXPECT_EQ(world.destroy(odd), 500u);
+    EXPECT_EQ(world.destroy(odd), 0u);
+    const auto look = [&] {
+        std::uint64_t sum = 0;
+        std::size_t seen = 0;
+        world.each<const Number>([&](Row row, const Number& n) {
+            EXPECT_EQ(rows[n.value], row);
+            sum += n.value, ++seen;
+        });
+        EXPECT_EQ(seen, 500u);
+        EXPECT_EQ(sum, 499u * 500u);
+        EXPECT_EQ(world.count<Number>(), 500u);
+    };
+    look();
+    EXPECT_EQ(&world.get<Number>(rows[998]), kept) << "looking moves nothing";
+    world.settle();
+    look();
+    std::size_t spans = 0;
+    world.each_span<const Number>([&](auto, auto) { ++spans; });
+    EXPECT_EQ(spans, 1u) << "no holes are left";
+}
+
+TEST(EcsWorld, looking_at_a_world_does_not_change_what_becomes_of_it) {
+    const auto run = [](bool look) {
+        World world;
+        std::vector<Row> rows;
+        for (std::uint32_t i = 0; i < 300; ++i) rows.push_back(world.spawn(Number{i}));
+        for (std::uint32_t i = 0; i < 300; i += 3) {
+            world.destroy(rows[i * 7 % 300]);
+            if (!look) continue;
+            world.state_hash();
+            world.count<Number>();
+            world.each<const Number>([](const Number&) {});
+        }
+        world.tick(0.1f);
+        return world.state_hash();
+    };
+    EXPECT_EQ(run(false), run(true));
 }
 
 TEST(EcsWorld, hooks_see_what_comes_and_goes) {

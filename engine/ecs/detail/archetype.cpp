@@ -2,6 +2,7 @@
 #include <gyre/ecs/detail/archetype.hpp>
 
 #include <algorithm>
+#include <bit>
 
 namespace gyre::ecs::detail {
 namespace {
@@ -9,6 +10,8 @@ constexpr std::uint32_t alignment = BlockPool::alignment;
 constexpr std::uint32_t first_block_rows = 16;
 /// Keeps arrays of one block off the same page offset, where a load waits for another's store.
 constexpr std::uint32_t stagger = 9 * alignment;
+
+constexpr std::size_t prefetch_ahead = 8;
 
 constexpr std::uint32_t aligned(std::uint32_t offset) {
     return (offset + alignment - 1) / alignment * alignment;
@@ -36,9 +39,11 @@ Archetype::Archetype(std::uint32_t index, std::vector<ComponentRecord*> sorted_b
 
 Archetype::~Archetype() {
     for (std::uint32_t b = 0; b < block_count(); ++b)
-        for (const Column& column : columns_)
-            if (column.record->type.destroy)
-                column.record->type.destroy(block(b) + column.offset, rows_in(b));
+        for (std::uint32_t c = 0; c < columns_.size(); ++c)
+            if (const auto destroy = columns_[c].record->type.destroy)
+                each_run(b, [&](std::uint32_t begin, std::uint32_t count) {
+                    destroy(value(block(b), c, begin), count);
+                });
     for (std::byte* block : blocks_) delete_block(block, block_bytes_);
 }
 
@@ -130,34 +135,93 @@ void Archetype::reserve(std::uint32_t more) {
     while (capacity_ - size_ < more) grow();
 }
 
-Row Archetype::fill(std::uint32_t hole) {
-    const std::uint32_t last = --size_;
-    Row moved;
-    if (hole != last) {
-        std::byte* const from = block_of(last);
-        std::byte* const to = block_of(hole);
-        const std::uint32_t i = in_block(last), j = in_block(hole);
-        moved = rows(to)[j] = rows(from)[i];
-        // Locals: what is stored below are bytes, which might be anything else for the compiler.
-        const Column* const columns = columns_.data();
-        const std::size_t count = columns_.size();
-        const std::uint64_t* const versions_to = versions(to);
-        const std::uint64_t* const versions_from = versions(from);
-        const bool by_block = !any_row_versions_;
-        for (std::uint32_t c = 0; c < count; ++c) {
-            const Column column = columns[c];
-            relocate(column, to + column.offset + std::size_t{j} * column.size,
-                     from + column.offset + std::size_t{i} * column.size);
-            if (!by_block || versions_from[c] > versions_to[c])
-                set_version(to, c, j, row_version(from, c, i));
+std::uint32_t Archetype::next(std::uint32_t at, std::uint32_t end, bool hole) const noexcept {
+    while (at < end) {
+        const std::size_t word = at >> 6;
+        if (word >= hole_bits_.size()) return hole ? end : at;
+        const std::uint64_t wanted =
+            (hole ? hole_bits_[word] : ~hole_bits_[word]) >> (at & 63) << (at & 63);
+        if (wanted != 0)
+            return std::min(end, (at & ~63u) + static_cast<std::uint32_t>(std::countr_zero(wanted)));
+        at = (at | 63) + 1;
+    }
+    return end;
+}
+
+void Archetype::more_holes() { holes_.resize(std::max<std::size_t>(64, holes_.size() * 2)); }
+
+void Archetype::mark_holes() const {
+    if (marked_ == hole_count_) return;
+    const std::size_t words = (std::size_t{size_} + 63) / 64;
+    if (hole_bits_.size() < words) hole_bits_.resize((std::size_t{capacity_} + 63) / 64);
+    for (; marked_ < hole_count_; ++marked_)
+        hole_bits_[holes_[marked_] >> 6] |= std::uint64_t{1} << (holes_[marked_] & 63);
+}
+
+/// Few by comparing, many by reading their bits.
+void Archetype::sort_holes() {
+    if (std::size_t{hole_count_} * 16 < hole_bits_.size()) {
+        std::sort(holes_.begin(), holes_.begin() + hole_count_);
+        return;
+    }
+    auto out = holes_.begin();
+    for (std::size_t word = 0; word < hole_bits_.size(); ++word)
+        for (std::uint64_t bits = hole_bits_[word]; bits != 0; bits &= bits - 1)
+            *out++ = static_cast<std::uint32_t>(word * 64) +
+                     static_cast<std::uint32_t>(std::countr_zero(bits));
+}
+
+void Archetype::settle(Slots& slots) {
+    if (hole_count_ == 0) return;
+    const std::uint32_t end = live();
+    if (end != 0) {
+        mark_holes();
+        if (hole_count_ > 1) sort_holes();
+    }
+    const std::size_t inner =
+        end == 0 ? 0
+                 : static_cast<std::size_t>(std::lower_bound(holes_.begin(), holes_.begin() + hole_count_, end) -
+                                            holes_.begin());
+    // Rows of these go into the first `inner` holes.
+    std::vector<std::uint32_t>& from = movers_;
+    from.clear();
+    for (std::uint32_t at = end; from.size() < inner; ++at) {
+        at = next(at, size_, false);
+        from.push_back(at);
+    }
+    for (std::size_t k = 0; k < inner; ++k) {
+        if (k + prefetch_ahead < inner) slots.prefetch(row_at(from[k + prefetch_ahead]).index);
+        const Row moved = row_at(from[k]);
+        row_at(holes_[k]) = moved;
+        slots[moved.index].row = holes_[k];
+    }
+    const bool by_block = !any_row_versions_;
+    for (std::uint32_t c = 0; c < columns_.size(); ++c) {
+        const Column column = columns_[c];
+        std::byte* const* const blocks = blocks_.data();  // Locals: see move_values().
+        const std::uint32_t shift = shift_, mask = full_ - 1;
+        for (std::size_t k = 0; k < inner; ++k) {
+            std::byte* const source = blocks[from[k] >> shift];
+            std::byte* const target = blocks[holes_[k] >> shift];
+            const std::uint32_t i = from[k] & mask, j = holes_[k] & mask;
+            relocate(column, target + column.offset + std::size_t{j} * column.size,
+                     source + column.offset + std::size_t{i} * column.size);
+            if (!by_block || versions(source)[c] > versions(target)[c])
+                set_version(target, c, j, row_version(source, c, i));
         }
     }
-    if (capacity_ - size_ >= full_ * 2) {  // One empty block stays, so the border is not costly.
+    if (std::size_t{marked_} * 16 < hole_bits_.size()) {
+        for (std::uint32_t k = 0; k < marked_; ++k) hole_bits_[holes_[k] >> 6] = 0;
+    } else {
+        std::fill(hole_bits_.begin(), hole_bits_.end(), 0);
+    }
+    hole_count_ = marked_ = 0;
+    size_ = end;
+    while (capacity_ - size_ >= full_ * 2) {  // One empty block stays, so the border is not costly.
         delete_block(blocks_.back(), block_bytes_);
         blocks_.pop_back();
         capacity_ -= full_;
     }
-    return moved;
 }
 
 void Archetype::destroy_owning_values(std::uint32_t row) noexcept {
@@ -167,29 +231,43 @@ void Archetype::destroy_owning_values(std::uint32_t row) noexcept {
                 destroy(value(block_of(row), c, in_block(row)), 1);
 }
 
+void Archetype::plan(const Edge& edge) const {
+    edge.copies.clear();
+    for (std::uint32_t c = 0; c < columns_.size(); ++c) {
+        const std::uint32_t d = edge.map[c];
+        if (d == no_column && columns_[c].bytes_only) continue;
+        edge.copies.push_back({columns_[c].size, columns_[c].offset,
+                               d == no_column ? 0 : edge.target->columns_[d].offset, c, d,
+                               columns_[c].bytes_only});
+    }
+    edge.from_rows = block_rows_, edge.to_rows = edge.target->block_rows_;
+}
+
 void Archetype::move_values(std::uint32_t row, const Edge& edge, std::uint32_t to_row) noexcept {
     Archetype& target = *edge.target;
+    if (edge.from_rows != block_rows_ || edge.to_rows != target.block_rows_) [[unlikely]]
+        plan(edge);
     std::byte* const from = block_of(row);
     std::byte* const to = target.block_of(to_row);
     const std::uint32_t i = in_block(row), j = target.in_block(to_row);
-    const Column* const columns = columns_.data();
-    const Column* const target_columns = target.columns_.data();
-    const std::uint32_t* const map = edge.map.data();
     const std::uint64_t* const versions_from = versions(from);
-    const std::uint64_t* const versions_to = versions(to);
+    const std::uint64_t* const versions_to = target.versions(to);
     const bool by_block = !any_row_versions_ && !target.any_row_versions_ && j != 0;
-    const std::size_t count = columns_.size();
-    for (std::uint32_t c = 0; c < count; ++c) {
-        const std::uint32_t d = map[c];
-        const Column column = columns[c];
-        std::byte* const source = from + column.offset + std::size_t{i} * column.size;
-        if (d != no_column) {
-            relocate(column, to + target_columns[d].offset + std::size_t{j} * column.size, source);
-            if (!by_block || versions_from[c] > versions_to[d])
-                target.start_version(to, d, j, row_version(from, c, i));
-        } else if (!column.bytes_only) {
-            if (const auto destroy = column.record->type.destroy) destroy(source, 1);
+    const Edge::Copy* const end = edge.copies.data() + edge.copies.size();
+    for (const Edge::Copy* at = edge.copies.data(); at != end; ++at) {
+        const Edge::Copy copy = *at;
+        std::byte* const source = from + copy.from_offset + std::size_t{i} * copy.size;
+        if (copy.bytes_only) [[likely]] {
+            copy_bytes(to + copy.to_offset + std::size_t{j} * copy.size, source, copy.size);
+        } else if (copy.to != no_column) {
+            relocate_many(columns_[copy.from],
+                          to + copy.to_offset + std::size_t{j} * copy.size, source, 1);
+        } else {
+            if (const auto destroy = columns_[copy.from].record->type.destroy) destroy(source, 1);
+            continue;
         }
+        if (!by_block || versions_from[copy.from] > versions_to[copy.to])
+            target.start_version(to, copy.to, j, row_version(from, copy.from, i));
     }
 }
 

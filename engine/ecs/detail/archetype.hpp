@@ -1,7 +1,9 @@
 #pragma once
+#include <gyre/base/assert.hpp>
 #include <gyre/ecs/component.hpp>
 #include <gyre/ecs/detail/block_pool.hpp>
 #include <gyre/ecs/detail/id_map.hpp>
+#include <gyre/ecs/detail/slots.hpp>
 #include <gyre/ecs/row.hpp>
 
 #include <algorithm>
@@ -77,14 +79,26 @@ public:
         bool adds;
         std::uint32_t column;            ///< Of the component, in the archetype that has it.
         std::vector<std::uint32_t> map;  ///< Column here -> column there, or no_column.
+
+        struct Copy {
+            std::uint32_t size, from_offset, to_offset, from, to;  ///< Offsets in a block; columns.
+            bool bytes_only;
+        };
+        /// What a move does to the values, as the blocks of both are laid out.
+        mutable std::vector<Copy> copies;
+        mutable std::uint32_t from_rows = 0, to_rows = 0;  ///< Of a block, then.
     };
 
     std::uint32_t index() const noexcept { return index_; }
-    std::uint32_t size() const noexcept { return size_; }
+    std::uint32_t size() const noexcept { return size_; }  ///< With holes.
+    std::uint32_t live() const noexcept { return size_ - hole_count(); }
     const std::vector<Column>& columns() const noexcept { return columns_; }
     std::uint32_t find(ComponentId id) const noexcept { return column_of_.find(id); }
     bool hooked() const noexcept { return hooked_; }
+    bool silent() const noexcept { return !hooked_ && bytes_only_; }  ///< A row goes unnoticed.
     void set_hooked() noexcept { hooked_ = true; }
+    bool listed() const noexcept { return listed_; }  ///< Among those the world is to settle.
+    void set_listed(bool is) noexcept { listed_ = is; }
     /// A row either has a component or not: there is one edge for it, adding or removing.
     const Edge* find_edge(ComponentId id) const noexcept {
         for (const auto& edge : edges_)
@@ -105,6 +119,7 @@ public:
         const std::uint32_t left = size_ - (number << shift_);
         return left < full_ ? left : full_;
     }
+    Row& row_at(std::uint32_t row) const noexcept { return rows(block_of(row))[in_block(row)]; }
     Row* rows(std::byte* block) const noexcept {
         return reinterpret_cast<Row*>(block + rows_offset_);
     }
@@ -150,6 +165,7 @@ public:
 
     // Rows. Values of a pushed row are not constructed, of a row to fill already gone.
     std::uint32_t push(Row row) {
+        GYRE_ASSERT(hole_count_ == 0, "ecs: a row pushed past holes");
         if (size_ == capacity_) grow();
         rows(block_of(size_))[in_block(size_)] = row;
         return size_++;
@@ -166,8 +182,35 @@ public:
         size_ += count;
         return {first, count};
     }
-    /// Moves the last row into the hole and returns it; Row{} when the hole was the last row.
-    Row fill(std::uint32_t hole);
+
+    // Holes. A row that goes leaves one, which costs a number in a list; many are filled at once, in
+    // the order of memory. Rows keep their places until settle().
+    std::uint32_t hole_count() const noexcept { return hole_count_; }
+    /// The row's values are gone already. True: settle now, it is mostly holes, and filling them
+    /// costs each but a seventh of moving a row.
+    bool leave_hole(std::uint32_t row) {
+        if (hole_count_ == holes_.size()) [[unlikely]]
+            more_holes();
+        holes_[hole_count_++] = row;
+        return hole_count_ > size_ / 8 * 7 + 8;
+    }
+    /// Fills the holes with the last rows, both in ascending order, and tells them their new places.
+    void settle(Slots& slots);
+    /// visit(std::uint32_t begin, std::uint32_t count) for the runs of rows of one block.
+    template <class F>
+    void each_run(std::uint32_t number, F&& visit) const {
+        const std::uint32_t count = rows_in(number);
+        if (hole_count_ == 0) [[likely]]
+            return visit(0u, count);
+        mark_holes();
+        const std::uint32_t base = number << shift_;
+        for (std::uint32_t at = 0; at < count;) {
+            const std::uint32_t begin = next(base + at, base + count, false) - base;
+            if (begin == count) return;
+            at = next(base + begin, base + count, true) - base;
+            visit(begin, at - begin);
+        }
+    }
     void destroy_values(std::uint32_t row) noexcept {
         if (!bytes_only_) destroy_owning_values(row);
     }
@@ -196,6 +239,12 @@ private:
         }
     }
     void destroy_owning_values(std::uint32_t row) noexcept;
+    /// The first row from `at` on that is a hole, or is none; `end` without one.
+    std::uint32_t next(std::uint32_t at, std::uint32_t end, bool hole) const noexcept;
+    void plan(const Edge& edge) const;
+    void more_holes();
+    void mark_holes() const;
+    void sort_holes();
     static void relocate_many(const Column&, std::byte* to, std::byte* from,
                               std::size_t count) noexcept;
     void grow();
@@ -213,10 +262,16 @@ private:
     std::uint32_t rows_offset_ = 0;
     std::uint32_t block_bytes_ = 0;
     bool hooked_ = false;
+    bool listed_ = false;
     bool bytes_only_ = true;         ///< All columns.
     bool any_row_versions_ = false;  ///< In any block, ever.
     std::vector<Column> columns_;
     std::vector<std::byte*> blocks_;
+    std::uint32_t hole_count_ = 0;
+    std::vector<std::uint32_t> holes_;   ///< The first hole_count_: in the order they came.
+    std::vector<std::uint32_t> movers_;  ///< Of settle(), kept for its memory.
+    mutable std::vector<std::uint64_t> hole_bits_;  ///< A bit a row, of the first marked_ holes.
+    mutable std::uint32_t marked_ = 0;
     IdMap column_of_;
     std::vector<std::pair<ComponentId, std::unique_ptr<Edge>>> edges_;
 };

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace gyre::ecs::detail {
@@ -31,6 +32,17 @@ public:
         return pages_[index >> shift][index & mask];
     }
 
+    /// Null: no living row.
+    const Slot* find(Row row) const noexcept {
+        if (row.index >= size_) return nullptr;
+        const Slot& slot = (*this)[row.index];
+        return slot.generation == row.generation && slot.archetype < reserved ? &slot : nullptr;
+    }
+    Slot* find(Row row) noexcept { return const_cast<Slot*>(std::as_const(*this).find(row)); }
+    void prefetch(std::uint32_t index) const noexcept {
+        if (index < size_) __builtin_prefetch(&(*this)[index], 1);
+    }
+
     Row take() {
         if (first_unused_ == unused) {
             if (size_ == capacity_) grow();
@@ -45,8 +57,7 @@ public:
     }
     /// Takes one for each of `rows` and places them in an archetype from `at` on.
     void take_many(std::span<Row> rows, std::uint32_t archetype, std::uint32_t at);
-    void give(std::uint32_t index) noexcept {
-        Slot& slot = (*this)[index];
+    void give(std::uint32_t index, Slot& slot) noexcept {
         if (++slot.generation == 0) slot.generation = 1;  // 0 names no row.
         slot.archetype = unused;
         slot.row = first_unused_;

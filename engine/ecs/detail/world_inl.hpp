@@ -24,6 +24,7 @@ template <class... Cs>
 void World::place(Row row, Cs... components) {
     const detail::Bundle& to = bundle<Cs...>();
     detail::Archetype& archetype = *to.archetype;
+    if (archetype.hole_count() != 0) archetype.settle(slots_);
     const std::uint32_t at = archetype.push(row);
     detail::Slots::Slot& slot = slots_[row.index];
     slot.archetype = archetype.index();
@@ -48,6 +49,7 @@ void World::spawn_many(std::uint32_t count, F&& initialize) {
     assert_not_iterating();
     const detail::Bundle& to = bundle<Cs...>();
     detail::Archetype& archetype = *to.archetype;
+    archetype.settle(slots_);
     archetype.reserve(count);
     const std::uint32_t first = archetype.size();
     alive_count_ += count;
@@ -90,8 +92,9 @@ const detail::Archetype::Edge& World::edge(detail::Archetype& from, bool adds) {
 template <Component C>
 C& World::add(Row row, C value) {
     assert_not_iterating();
-    GYRE_ASSERT(alive(row), "ecs: add() to a dead row");
-    detail::Slots::Slot& slot = slots_[row.index];
+    detail::Slots::Slot* const found = slots_.find(row);
+    GYRE_ASSERT(found, "ecs: add() to a dead row");
+    detail::Slots::Slot& slot = *found;
     detail::Archetype& from = *archetypes_[slot.archetype];
     const detail::Archetype::Edge* way = from.find_edge(component_id<C>);
     if (!way || !way->adds) {
@@ -121,8 +124,9 @@ C& World::add(Row row, C value) {
 template <Component C>
 bool World::remove(Row row) {
     assert_not_iterating();
-    if (!alive(row)) return false;
-    detail::Slots::Slot& slot = slots_[row.index];
+    detail::Slots::Slot* const found = slots_.find(row);
+    if (!found) return false;
+    detail::Slots::Slot& slot = *found;
     detail::Archetype& from = *archetypes_[slot.archetype];
     const detail::Archetype::Edge* way = from.find_edge(component_id<C>);
     if (!way || way->adds) {
@@ -138,8 +142,9 @@ template <class C>
 C* World::find(Row row) {
     using T = std::remove_const_t<C>;
     check_access<C>();
-    if (!alive(row)) return nullptr;
-    const detail::Slots::Slot slot = slots_[row.index];
+    const detail::Slots::Slot* const found = std::as_const(slots_).find(row);
+    if (!found) return nullptr;
+    const detail::Slots::Slot& slot = *found;
     detail::Archetype& archetype = *archetypes_[slot.archetype];
     const std::uint32_t column = archetype.find(component_id<T>);
     if (column == detail::IdMap::none) return nullptr;
@@ -187,8 +192,10 @@ void World::each_block(const detail::Query& query, detail::Types<Ts...>, F&& vis
                 std::byte* const block = archetype.block(b);
                 (void(std::is_const_v<Ts> || (archetype.visit(block, columns[ks], version_), true)),
                  ...);
-                visit(archetype.rows(block), std::size_t{archetype.rows_in(b)},
-                      archetype.template array<Ts>(block, columns[ks])...);
+                archetype.each_run(b, [&](std::uint32_t begin, std::uint32_t count) {
+                    visit(archetype.rows(block) + begin, std::size_t{count},
+                          archetype.template array<Ts>(block, columns[ks]) + begin...);
+                });
             }
         }
     };
@@ -221,7 +228,7 @@ template <class... Terms>
 std::size_t World::count() const {
     std::size_t total = 0;
     for (const detail::Archetype* match : const_cast<World*>(this)->query<Terms...>().matches)
-        total += match->size();
+        total += match->live();
     return total;
 }
 
@@ -239,8 +246,10 @@ void World::changed(std::uint64_t since, F&& visit) {
             const std::uint64_t* each = archetype.row_versions(block, column);
             if (!whole && !each) continue;
             const C* values = archetype.array<const C>(block, column);
-            for (std::uint32_t i = 0; i < archetype.rows_in(b); ++i)
-                if (whole || each[i] > since) visit(archetype.rows(block)[i], values[i]);
+            archetype.each_run(b, [&](std::uint32_t begin, std::uint32_t count) {
+                for (std::uint32_t i = begin; i < begin + count; ++i)
+                    if (whole || each[i] > since) visit(archetype.rows(block)[i], values[i]);
+            });
         }
     }
 }
