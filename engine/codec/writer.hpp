@@ -28,6 +28,14 @@ public:
     Writer& operator=(const Writer&) = delete;
 
     Form form() const { return form_; }
+    void set_form(Form form) { form_ = form; }
+    /// Starts again from nothing, in the memory there is: for a Writer kept for many messages,
+    /// read through view(). Only of a Writer that owns its bytes.
+    void clear() {
+        GYRE_ASSERT(out_ == &owned_, "clear() of a Writer that borrows its bytes");
+        at_ = owned_.data();
+        end_ = at_ + owned_.size();
+    }
 
     void nil() { byte(0xc0); }
     void boolean(bool value) { byte(value ? 0xc3 : 0xc2); }

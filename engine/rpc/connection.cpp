@@ -56,7 +56,7 @@ Connection::Connection(Executor& executor, std::unique_ptr<net::Channel> channel
       config_(config),
       target_(target),
       on_closed_(std::move(on_closed)),
-      pending_([this](std::uint64_t id) { send_cancel(id); }),
+      pending_(this),
       beat_(executor, [this] { beat(); }),
       slow_(executor, [this] { cut_slow_reader(); }),
       heard_(executor.now()),
@@ -72,7 +72,7 @@ void Connection::beat() {
     if (paused_ || beat_at_ - before > 2 * config_.heartbeat) heard_ = beat_at_;
     const Duration silence = executor_.now() - heard_;
     if (silence >= config_.dead_after) {
-        fail(Error(errc::timed_out, "nothing heard from " + peer() + " for " +
+        break_off(Error(errc::timed_out, "nothing heard from " + peer() + " for " +
                                         std::to_string(silence / 1ms) + " ms"));
         return;
     }
@@ -83,17 +83,39 @@ Task<Bytes> Connection::call(EntityId entity, MethodName method, Bytes arguments
                              CallOptions options) {
     const auto keep = shared_from_this();
     const TimePoint at = std::min(Chain::running().deadline, executor_.after(options.limit));
-    if (is_full() || drained_.has_waiters()) co_await wait_for_room(at);
-    if (!channel_) throw Error(errc::disconnected, std::string(method.text));
-    if (arguments.size() + 512 > channel_->max_message_bytes())
-        throw Error(errc::too_large, std::string(method.text) + ": arguments of " +
-                                         std::to_string(arguments.size()) + " bytes");
-    if (at <= executor_.now()) throw Error(errc::timed_out, "its deadline has passed");
-    const std::uint64_t id = next_call_++;
-    detail::PendingReply reply(pending_, executor_, id, at);
+    if (channel_ && !has_room()) co_await wait_for_room(at);
+    detail::PendingReply reply(executor_);
     (void)reply.await_ready();  // a cancelled task sends nothing
-    send_call(id, entity, method, arguments, options.caller, options.form, at - executor_.now());
-    co_return co_await reply;
+    begin_call(reply, entity, method, options, at).encoded(arguments);
+    end_call(reply, method);
+    const BytesView value = co_await reply;
+    co_return Bytes(value.begin(), value.end());
+}
+
+Writer& Connection::begin_call(detail::PendingReply& reply, EntityId entity,
+                               const MethodName& method, const CallOptions& options, TimePoint at) {
+    if (!channel_) throw Error(errc::disconnected, std::string(method.text));
+    if (at <= executor_.now()) throw Error(errc::timed_out, "its deadline has passed");
+    pending_.add(reply, at);
+    write_call_head(reply.id(), entity, method, options, at - executor_.now());
+    return frame_;
+}
+
+void Connection::end_call(detail::PendingReply& reply, const MethodName& method) {
+    if (!fits(method)) {
+        (void)pending_.take(reply.id());
+        throw Error(errc::too_large, std::string(method.text) + ": arguments of about " +
+                                         std::to_string(frame_.size()) + " bytes, limit " +
+                                         std::to_string(channel_->max_message_bytes()));
+    }
+    send_frame();
+}
+
+/// Of the call in frame_; forgets it when it is too large.
+bool Connection::fits(const MethodName& method) {
+    if (frame_.size() <= channel_->max_message_bytes()) return true;
+    if (new_name_) sent_names_.erase(method.id);
+    return false;
 }
 
 Task<> Connection::wait_for_room(TimePoint at) {
@@ -107,39 +129,45 @@ Task<> Connection::wait_for_room(TimePoint at) {
 
 bool Connection::notify(EntityId entity, MethodName method, BytesView arguments, CallerId caller) {
     if (!channel_ || is_full()) return false;
-    if (arguments.size() + 512 > channel_->max_message_bytes()) return false;
-    send_call(0, entity, method, arguments, caller, Form::indexes, Duration::zero());
+    CallOptions options;
+    options.caller = caller;
+    write_call_head(0, entity, method, options, Duration::zero());
+    frame_.encoded(arguments);
+    if (!fits(method)) return false;
+    send_frame();
     return true;
 }
 
-void Connection::send_call(std::uint64_t id, EntityId entity, const MethodName& method,
-                           BytesView arguments, CallerId caller, Form form, Duration left) {
+void Connection::write_call_head(std::uint64_t id, EntityId entity, const MethodName& method,
+                                 const CallOptions& options, Duration left) {
     frame_.clear();
-    Writer writer(frame_);
-    writer.unsigned_integer(call_frame);
-    writer.unsigned_integer(id);
-    writer.unsigned_integer(entity);
-    const auto known = sent_names_.find(method.id);
-    if (known != sent_names_.end()) {
-        writer.unsigned_integer(known->second);
+    frame_.unsigned_integer(call_frame);
+    frame_.unsigned_integer(id);
+    frame_.unsigned_integer(entity);
+    const std::uint32_t* known = sent_names_.find(method.id);
+    new_name_ = false;
+    if (known) {
+        frame_.unsigned_integer(*known);
     } else {
         GYRE_ASSERT(method.text.size() <= max_name_bytes, "a method's name is short");
-        writer.text(method.text);
-        if (sent_names_.size() < config_.max_names)
-            sent_names_.emplace(method.id, static_cast<std::uint32_t>(sent_names_.size()));
+        frame_.text(method.text);
+        if (sent_names_.size() < config_.max_names) {
+            sent_names_.insert(method.id, static_cast<std::uint32_t>(sent_names_.size()));
+            new_name_ = true;
+        }
     }
     const auto left_ms = static_cast<std::uint64_t>(left / 1ms + (left % 1ms != 0ns));
-    writer.unsigned_integer(left_ms);
+    frame_.unsigned_integer(left_ms);
+    const CallerId& caller = options.caller;
     const bool stamped = caller.is_client() || caller.entity != 0;
-    writer.unsigned_integer((form == Form::names ? flag_names : 0) | (stamped ? flag_stamp : 0));
+    frame_.unsigned_integer((options.form == Form::names ? flag_names : 0) |
+                            (stamped ? flag_stamp : 0));
     if (stamped) {
-        writer.unsigned_integer(caller.entity);
-        writer.unsigned_integer(caller.session);
+        frame_.unsigned_integer(caller.entity);
+        frame_.unsigned_integer(caller.session);
     }
-    writer.unsigned_integer(current ? current->trace : 0);
-    writer.encoded(arguments);
-    writer.finish();
-    send_frame();
+    frame_.unsigned_integer(current ? current->trace : 0);
+    frame_.set_form(Form::indexes);
 }
 
 void Connection::send_frame() {
@@ -150,13 +178,13 @@ void Connection::send_frame() {
         return;
     }
     if (unsent > cut && !slow_.pending()) slow_.in(config_.cut_after);
-    channel_->send(frame_);
+    channel_->send(frame_.view());
 }
 
 void Connection::cut_slow_reader() {
     const std::size_t unsent = unsent_bytes();
     if (lost_frames_ || unsent > config_.cut_unsent_bytes)
-        fail(Error(errc::overloaded, peer() + " reads too slowly: " + std::to_string(unsent) +
+        break_off(Error(errc::overloaded, peer() + " reads too slowly: " + std::to_string(unsent) +
                                          " bytes wait, limit " +
                                          std::to_string(config_.cut_unsent_bytes)));
 }
@@ -168,128 +196,137 @@ void Connection::on_drained() {
 
 void Connection::send_small(std::uint8_t kind) {
     frame_.clear();
-    Writer writer(frame_);
-    writer.unsigned_integer(kind);
-    writer.finish();
+    frame_.unsigned_integer(kind);
     send_frame();
 }
 
-void Connection::send_cancel(std::uint64_t id) {
+void Connection::gave_up(std::uint64_t id) {
     frame_.clear();
-    Writer writer(frame_);
-    writer.unsigned_integer(cancel_frame);
-    writer.unsigned_integer(id);
-    writer.finish();
+    frame_.unsigned_integer(cancel_frame);
+    frame_.unsigned_integer(id);
     send_frame();
 }
 
-void Connection::answer(std::uint64_t call, const Result<Bytes>& result) {
+Writer& Connection::begin_result(std::uint64_t call) {
+    frame_.clear();
+    frame_.unsigned_integer(result_frame);
+    frame_.unsigned_integer(call);
+    return frame_;
+}
+
+void Connection::end_result(std::uint64_t call) {
+    if (channel_ && frame_.size() > channel_->max_message_bytes())
+        return fail(call, Error(errc::too_large, "the reply has " + std::to_string(frame_.size()) +
+                                                     " bytes, limit " +
+                                                     std::to_string(channel_->max_message_bytes())));
+    send_frame();
+    answered();
+}
+
+void Connection::fail(std::uint64_t call, const Error& error) {
+    frame_.clear();
+    frame_.unsigned_integer(error_frame);
+    frame_.unsigned_integer(call);
+    frame_.text(std::string_view(error.code()).substr(0, max_name_bytes));
+    frame_.text(std::string_view(error.message()).substr(0, max_error_text));
+    send_frame();
+    answered();
+}
+
+void Connection::answered() {
     if (incoming_ > 0) --incoming_;
-    if (!channel_) return;
-    frame_.clear();
-    Writer writer(frame_);
-    const bool fits = !result || result->size() + 32 <= channel_->max_message_bytes();
-    if (result && fits) {
-        writer.unsigned_integer(result_frame);
-        writer.unsigned_integer(call);
-        if (result->empty()) writer.nil();
-        else writer.encoded(*result);
-    } else {
-        const Error error =
-            result ? Error(errc::too_large, "the reply has " + std::to_string(result->size()) +
-                                                " bytes")
-                   : result.error();
-        writer.unsigned_integer(error_frame);
-        writer.unsigned_integer(call);
-        writer.text(std::string_view(error.code()).substr(0, max_name_bytes));
-        writer.text(std::string_view(error.message()).substr(0, max_error_text));
-    }
-    writer.finish();
-    send_frame();
-    if (paused_ && incoming_ < config_.max_incoming / 2) {
+    if (channel_ && paused_ && incoming_ < config_.max_incoming / 2) {
         paused_ = false;
         channel_->pause(false);
     }
 }
 
 void Connection::on_message(BytesView message) {
-    const auto keep = shared_from_this();
     heard_ = executor_.now();
-    if (read_frame(message) || !channel_) return;
+    if (read_frame(message)) return;  // whatever ran may have ended this connection
+    const auto keep = shared_from_this();
     log::warn("rpc.bad_frame", {{"peer", peer()}, {"bytes", message.size()}});
-    fail(Error(errc::bad_data, "a frame that is none, from " + peer()));
+    break_off(Error(errc::bad_data, "a frame that is none, from " + peer()));
 }
 
+bool Connection::read_call(Reader& reader) {
+    IncomingCall call;
+    std::uint64_t id = 0, left_ms = 0, flags = 0;
+    if (!reader.integer(id) || !reader.integer(call.entity)) return false;
+    if (reader.at_text()) {
+        std::string_view name;
+        if (!reader.text(name) || name.empty() || name.size() > max_name_bytes) return false;
+        call.method = {fnv1a(name), name};
+        if (known_names_.size() < config_.max_names)
+            known_names_.push_back(std::make_unique<Name>(Name{std::string(name), call.method.id}));
+    } else {
+        std::uint32_t index = 0;
+        if (!reader.integer(index) || index >= known_names_.size()) return false;
+        call.method = {known_names_[index]->id, known_names_[index]->text};
+    }
+    if (!reader.integer(left_ms) || !reader.integer(flags)) return false;
+    call.caller = config_.stamp;
+    if (flags & flag_stamp) {
+        if (!config_.trusted) {
+            break_off(Error(errc::forbidden, "a client may not say for whom it calls"));
+            return true;
+        }
+        if (!reader.integer(call.caller.entity) || !reader.integer(call.caller.session))
+            return false;
+    }
+    if (!reader.integer(call.trace) || !reader.value(call.arguments) || !reader.finish())
+        return false;
+    call.form = flags & flag_names ? Form::names : Form::indexes;
+    // A deadline further away than a day is none: no overflow from outside.
+    if (left_ms > 0 && left_ms < 86'400'000)
+        call.deadline = executor_.now() + std::chrono::milliseconds(left_ms);
+    if (id == 0) {
+        target_.dispatch(call, Responder());
+        return true;
+    }
+    if (++incoming_ >= config_.max_incoming && !paused_) {
+        paused_ = true;
+        channel_->pause(true);
+    }
+    target_.dispatch(call, Responder(*this, id));
+    return true;
+}
+
+/// False: it is no frame. True: this may be no more.
 bool Connection::read_frame(BytesView message) {
     Reader reader(message);
     std::uint8_t kind = 0;
     std::uint64_t id = 0;
     if (!reader.integer(kind)) return false;
     switch (kind) {
-        case call_frame: {
-            IncomingCall call;
-            std::uint64_t left_ms = 0, flags = 0;
-            if (!reader.integer(id) || !reader.integer(call.entity)) return false;
-            if (reader.at_text()) {
-                std::string_view name;
-                if (!reader.text(name) || name.empty() || name.size() > max_name_bytes) return false;
-                call.method = {fnv1a(name), name};
-                if (known_names_.size() < config_.max_names)
-                    known_names_.emplace_back(std::string(name), call.method.id);
-            } else {
-                std::uint32_t index = 0;
-                if (!reader.integer(index) || index >= known_names_.size()) return false;
-                call.method = {known_names_[index].second, known_names_[index].first};
-            }
-            if (!reader.integer(left_ms) || !reader.integer(flags)) return false;
-            call.caller = config_.stamp;
-            if (flags & flag_stamp) {
-                if (!config_.trusted) {
-                    fail(Error(errc::forbidden, "a client may not say for whom it calls"));
-                    return true;
-                }
-                if (!reader.integer(call.caller.entity) || !reader.integer(call.caller.session))
-                    return false;
-            }
-            if (!reader.integer(call.trace) || !reader.value(call.arguments) || !reader.finish())
-                return false;
-            call.form = flags & flag_names ? Form::names : Form::indexes;
-            // A deadline further away than a day is none: no overflow from outside.
-            if (left_ms > 0 && left_ms < 86'400'000)
-                call.deadline = executor_.now() + std::chrono::milliseconds(left_ms);
-            if (id == 0) {
-                target_.dispatch(call, Responder());
-                return true;
-            }
-            if (++incoming_ >= config_.max_incoming && !paused_) {
-                paused_ = true;
-                channel_->pause(true);
-            }
-            target_.dispatch(call, Responder(weak_from_this(), id));
-            return true;
-        }
+        case call_frame: return read_call(reader);
         case result_frame: {
             BytesView value;
             if (!reader.integer(id) || !reader.value(value) || !reader.finish()) return false;
-            pending_.complete(id, Bytes(value.begin(), value.end()));
+            if (detail::PendingReply* reply = pending_.take(id)) reply->complete_inline(value);
             return true;
         }
         case error_frame: {
             std::string_view code, text;
             if (!reader.integer(id) || !reader.text(code) || !reader.text(text) || !reader.finish())
                 return false;
-            pending_.complete(id, Error(code.substr(0, max_name_bytes),
-                                        std::string(text.substr(0, max_error_text))));
+            if (detail::PendingReply* reply = pending_.take(id))
+                reply->fail(Error(code.substr(0, max_name_bytes),
+                                  std::string(text.substr(0, max_error_text))));
             return true;
         }
         case cancel_frame:
             if (!reader.integer(id) || !reader.finish()) return false;
             return true;  // what runs completes: its effects are whole, its reply goes nowhere
-        case ping_frame: send_small(pong_frame); return reader.finish();
+        case ping_frame:
+            if (!reader.finish()) return false;
+            send_small(pong_frame);
+            return true;
         case pong_frame: return reader.finish();
         case bye_frame: {
             const auto reason = read_bye(message);
             if (!reason) return false;
+            const auto keep = shared_from_this();
             auto told = on_closed_;
             end(Error(errc::disconnected, reason->what()));
             if (told) told(*reason);
@@ -306,7 +343,7 @@ void Connection::on_closed(const Error& reason) {
     if (told) told(reason);
 }
 
-void Connection::fail(const Error& reason) {
+void Connection::break_off(const Error& reason) {
     const auto keep = shared_from_this();
     auto told = on_closed_;
     close(reason);

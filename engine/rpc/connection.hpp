@@ -2,8 +2,11 @@
 #include <gyre/net/channel.hpp>
 #include <gyre/rpc/detail/pending.hpp>
 #include <gyre/rpc/target.hpp>
+#include <gyre/base/id_map.hpp>
+#include <functional>
+#include <memory>
 #include <optional>
-#include <unordered_map>
+#include <string>
 
 namespace gyre::rpc {
 
@@ -32,6 +35,7 @@ std::optional<Error> read_bye(BytesView message);  ///< Nothing: it is no bye.
 /// Calls in both directions over one channel. Use on its loop only.
 class Connection final : public net::ChannelHandler,
                          public Responder::Sink,
+                         detail::PendingTable::Owner,
                          public std::enable_shared_from_this<Connection> {
 public:
     /// `early`: messages that came behind the handshake.
@@ -45,6 +49,14 @@ public:
     /// The reply's value, still encoded. At most once. Errors: the callee's; timed_out,
     /// disconnected, cancelled (it may have run); too_large (it has not).
     Task<Bytes> call(EntityId entity, MethodName method, Bytes arguments, CallOptions options);
+    /// The same in three steps, without a frame or copy of its own: while has_room(), write the
+    /// arguments to begin_call(), then end_call(), then await the reply, and nothing between them.
+    /// Error of end_call: too_large.
+    bool has_room() const { return channel_ && !is_full() && !drained_.has_waiters(); }
+    Task<> wait_for_room(TimePoint at);
+    Writer& begin_call(detail::PendingReply& reply, EntityId entity, const MethodName& method,
+                       const CallOptions& options, TimePoint at);
+    void end_call(detail::PendingReply& reply, const MethodName& method);
     /// One way. False when it was dropped: closed, too large, or the peer reads too slowly.
     bool notify(EntityId entity, MethodName method, BytesView arguments, CallerId caller = {});
     /// Says why, sends what was written, ends pending calls `disconnected`. Idempotent.
@@ -56,7 +68,9 @@ public:
     std::size_t pending_calls() const { return pending_.size(); }
     ConnectionConfig& config() { return config_; }
 
-    void answer(std::uint64_t call, const Result<Bytes>& result) override;
+    void fail(std::uint64_t call, const Error& error) override;
+    Writer& begin_result(std::uint64_t call) override;
+    void end_result(std::uint64_t call) override;
     void on_message(BytesView message) override;
     void on_closed(const Error& reason) override;
     void on_drained() override;
@@ -68,15 +82,17 @@ private:
     bool is_full() const {
         return channel_ && channel_->unsent_bytes() > config_.max_unsent_bytes;
     }
-    Task<> wait_for_room(TimePoint at);
     bool read_frame(BytesView message);
-    void send_call(std::uint64_t id, EntityId entity, const MethodName& method, BytesView arguments,
-                   CallerId caller, Form form, Duration left);
+    bool read_call(Reader& reader);
+    void gave_up(std::uint64_t id) override;
+    void write_call_head(std::uint64_t id, EntityId entity, const MethodName& method,
+                         const CallOptions& options, Duration left);
+    bool fits(const MethodName& method);
     void send_small(std::uint8_t kind);
-    void send_cancel(std::uint64_t id);
+    void answered();
     void send_frame();
     void cut_slow_reader();
-    void fail(const Error& reason);
+    void break_off(const Error& reason);
     void end(const Error& reason);
 
     Executor& executor_;
@@ -85,13 +101,17 @@ private:
     Target& target_;
     std::function<void(const Error&)> on_closed_;
     detail::PendingTable pending_;
-    std::unordered_map<std::uint64_t, std::uint32_t> sent_names_;
-    std::vector<std::pair<std::string, std::uint64_t>> known_names_;
+    IdMap<std::uint32_t> sent_names_;
+    struct Name {
+        std::string text;
+        std::uint64_t id;
+    };
+    std::vector<std::unique_ptr<const Name>> known_names_;  // calls in progress may refer to one
     Signal drained_;
     Alarm beat_, slow_;
     TimePoint heard_, beat_at_;
-    Bytes frame_;
-    std::uint64_t next_call_ = 1;
+    Writer frame_;
+    bool new_name_ = false;  // in frame_
     std::size_t incoming_ = 0;
     bool paused_ = false;
     bool lost_frames_ = false;

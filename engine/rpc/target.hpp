@@ -6,8 +6,8 @@
 #include <gyre/base/result.hpp>
 #include <gyre/base/time.hpp>
 #include <gyre/codec/writer.hpp>
-#include <memory>
-#include <string>
+#include <string_view>
+#include <utility>
 
 namespace gyre::rpc {
 
@@ -36,35 +36,78 @@ struct IncomingCall {
 
 /// Where the answer goes. Answer once; dropped unanswered, it answers `internal`.
 class Responder {
+    struct Door;
+
 public:
+    /// The caller's end. It may be gone when the answer comes. Use on one thread.
     class Sink {
     public:
-        virtual ~Sink() = default;
-        virtual void answer(std::uint64_t call, const Result<Bytes>& result) = 0;
+        virtual void fail(std::uint64_t call, const Error& error) = 0;
+        /// A result in place: one msgpack value is written, then end_result(). Nothing else
+        /// happens in between.
+        virtual Writer& begin_result(std::uint64_t call) = 0;
+        virtual void end_result(std::uint64_t call) = 0;
+
+    protected:
+        Sink() : door_(new Door(this)) {}
+        ~Sink() {
+            door_->sink = nullptr;
+            leave(door_);
+        }
+        Sink(const Sink&) = delete;
+
+    private:
+        friend class Responder;
+        Door* door_;
     };
     Responder() = default;  ///< Of a notify: errors go to the log only.
-    Responder(std::weak_ptr<Sink> sink, std::uint64_t call) : sink_(std::move(sink)), call_(call) {}
+    Responder(Sink& sink, std::uint64_t call) : door_(sink.door_), call_(call) {
+        ++door_->references;
+    }
     Responder(Responder&& other) noexcept
-        : sink_(std::move(other.sink_)), call_(std::exchange(other.call_, 0)) {}
+        : door_(std::exchange(other.door_, nullptr)), call_(std::exchange(other.call_, 0)) {}
     Responder& operator=(Responder&&) = delete;
     ~Responder() {
-        if (call_) (*this)(Error(errc::internal, "the call was dropped"));
+        if (call_) dropped();
+        if (door_) leave(door_);
     }
     bool wanted() const { return call_ != 0; }
-    void operator()(const Result<Bytes>& result) {
-        const std::uint64_t call = std::exchange(call_, 0);
-        const auto sink = call ? sink_.lock() : nullptr;
-        if (!sink) return;
-        // The callee was cancelled, not its caller, who would take it for its own end.
-        if (!result && result.error().is(errc::cancelled))
-            sink->answer(call, Error(errc::disconnected, "the callee ended while the call ran"));
-        else
-            sink->answer(call, result);
+    void operator()(const Error& error);
+    /// Whole msgpack values as they are; empty: nil.
+    void operator()(BytesView encoded);
+    template <class T>
+        requires std::is_same_v<T, Result<Bytes>>
+    void operator()(const T& result) {
+        if (result) (*this)(BytesView(*result));
+        else (*this)(result.error());
+    }
+    /// Calls write(Writer&), which writes one value.
+    template <class F>
+    void write_result(F&& write) {
+        if (Sink* sink = take()) {
+            write(sink->begin_result(answered_));
+            sink->end_result(answered_);
+        }
     }
 
 private:
-    std::weak_ptr<Sink> sink_;
+    /// Outlives the sink for as long as somebody may still answer.
+    struct Door {
+        explicit Door(Sink* s) : sink(s) {}
+        Sink* sink;
+        std::uint32_t references = 1;
+    };
+    static void leave(Door* door) {
+        if (--door->references == 0) delete door;
+    }
+    Sink* take() {
+        answered_ = std::exchange(call_, 0);
+        return answered_ ? door_->sink : nullptr;
+    }
+    void dropped();
+    Door* door_ = nullptr;
     std::uint64_t call_ = 0;
+    std::uint64_t answered_ = 0;
 };
 
 /// What answers calls: the entities and services of a node, or a client's handlers.

@@ -60,7 +60,7 @@ public:
     std::function<void(Session&, const Error&)> on_closed_;
     std::unique_ptr<io::Listener> listener_;
     std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
-    std::unordered_map<std::string, detail::TokenBucket> addresses_;
+    std::unordered_map<std::string, TokenBucket> addresses_;
     std::size_t pending_ = 0;
     bool closed_ = false;
 

@@ -1,6 +1,6 @@
 #pragma once
 #include <gyre/rpc/remote.hpp>
-#include <gyre/session/detail/token_bucket.hpp>
+#include <gyre/base/token_bucket.hpp>
 
 namespace gyre::session {
 
@@ -50,7 +50,7 @@ private:
     const EntityId entity_;
     const io::Endpoint peer_;
     const std::uint32_t client_version_;
-    detail::TokenBucket calls_;
+    TokenBucket calls_;
     std::shared_ptr<rpc::Connection> connection_;
 };
 

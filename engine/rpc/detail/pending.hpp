@@ -1,95 +1,137 @@
 #pragma once
-#include <algorithm>
-#include <functional>
 #include <gyre/base/bytes.hpp>
-#include <gyre/base/result.hpp>
 #include <gyre/task/sync.hpp>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 namespace gyre::rpc::detail {
 
 class PendingReply;
 
-/// Calls that wait for their reply, by call id.
+/// Calls that wait for their reply, by call id. Ids grow and are never used again.
 class PendingTable {
 public:
-    /// `left` hears of calls that gave up: time-out, cancelled.
-    explicit PendingTable(std::function<void(std::uint64_t)> left) : left_(std::move(left)) {}
-    void complete(std::uint64_t id, Result<Bytes> result);  ///< Unknown ids came too late.
+    /// Who hears of calls that gave up: time-out, cancelled.
+    class Owner {
+    public:
+        virtual void gave_up(std::uint64_t id) = 0;
+
+    protected:
+        ~Owner() = default;
+    };
+    explicit PendingTable(Owner* owner) : owner_(owner) {}
+    PendingTable(const PendingTable&) = delete;
+    void add(PendingReply& reply, TimePoint at);  ///< Gives it its id and deadline.
+    /// Null: it came too late, or never was.
+    PendingReply* take(std::uint64_t id);
     void fail_all(const Error& reason);
-    std::size_t size() const { return waiting_.size(); }
+    std::size_t size() const { return size_; }
 
 private:
     friend class PendingReply;
-    std::unordered_map<std::uint64_t, PendingReply*> waiting_;
-    std::function<void(std::uint64_t)> left_;
+    void grow();
+    Owner* owner_;
+    // At id modulo its size, which is twice what waits or more. An id whose place is taken is
+    // skipped.
+    std::vector<PendingReply*> places_;
+    std::uint64_t next_ = 1;
+    std::size_t size_ = 0;
 };
 
-/// Awaited in the caller's frame; `before_wait` runs once it is registered.
-class PendingReply : public Waiter {
+/// One reply, awaited once in the frame that made the call. It may be there before the await.
+class PendingReply : public Waiter, private Timer {
 public:
-    PendingReply(PendingTable& table, Executor& executor, std::uint64_t id, TimePoint at)
+    explicit PendingReply(Executor& executor)
         : Waiter([](Waiter& self) { static_cast<PendingReply&>(self).leave(); }),
-          table_(table), id_(id), at_(at), limit_(executor, *this) {}
+          Timer(executor, [](Timer& timer) { static_cast<PendingReply&>(timer).expire(); }) {}
+    ~PendingReply() {
+        if (table_) leave();
+    }
+    std::uint64_t id() const { return id_; }
+
+    bool await_ready() {
+        if (done_) return true;
+        throw_if_cancelled();
+        return false;
+    }
     template <class P>
     void await_suspend(std::coroutine_handle<P> handle) {
         Waiter::await_suspend(handle);
-        table_.waiting_.emplace(id_, this);
-        limit_.arm(at_);
-        if (before_wait) before_wait();
+        waits_ = true;
+        if (at_ != TimePoint::max()) arm(at_);
     }
-    Bytes await_resume() {
+    /// The value, valid until the next await. Throws what ended the call.
+    BytesView await_resume() {
         Waiter::await_resume();
-        return std::move(*result_).value();
+        if (failure_) throw *failure_;
+        return value_;
     }
-    std::function<void()> before_wait;
+
+    /// The last thing its caller does: the chain goes on inline, while `value` lives.
+    void complete_inline(BytesView value) {
+        value_ = value;
+        done_ = true;
+        disarm();
+        resume_now();
+    }
+    /// The chain goes on later this turn. `value` is kept.
+    void complete(Bytes value) {
+        kept_ = std::move(value);
+        value_ = kept_;
+        settle();
+    }
+    void fail(Error reason) {
+        failure_.emplace(std::move(reason));
+        settle();
+    }
+    Bytes take_kept() { return std::move(kept_); }
 
 private:
     friend class PendingTable;
-    struct Limit : Timer {
-        Limit(Executor& executor, PendingReply& p)
-            : Timer(executor,
-                    [](Timer& timer) {
-                        auto& reply = static_cast<Limit&>(timer).reply;
-                        reply.leave();
-                        reply.finish(Error(errc::timed_out, "no reply in time; it may have run"));
-                    }),
-              reply(p) {}
-        PendingReply& reply;
-    };
+    void expire() {
+        leave();
+        fail(Error(errc::timed_out, "no reply in time; it may have run"));
+    }
     void leave() {
-        limit_.disarm();
-        table_.waiting_.erase(id_);
-        if (table_.left_) table_.left_(id_);
+        disarm();
+        PendingTable& table = *std::exchange(table_, nullptr);
+        table.take(id_);
+        if (table.owner_) table.owner_->gave_up(id_);
     }
-    void finish(Result<Bytes> result) {
-        limit_.disarm();
-        result_.emplace(std::move(result));
-        wake();
+    void settle() {
+        done_ = true;
+        disarm();
+        if (waits_) wake();
     }
-    PendingTable& table_;
-    std::uint64_t id_;
-    TimePoint at_;
-    Limit limit_;
-    std::optional<Result<Bytes>> result_;
+    PendingTable* table_ = nullptr;  // while it is in there
+    std::uint64_t id_ = 0;
+    TimePoint at_ = TimePoint::max();
+    bool waits_ = false, done_ = false;
+    BytesView value_;
+    Bytes kept_;
+    std::optional<Error> failure_;
 };
 
-inline void PendingTable::complete(std::uint64_t id, Result<Bytes> result) {
-    const auto found = waiting_.find(id);
-    if (found == waiting_.end()) return;
-    PendingReply& reply = *found->second;
-    waiting_.erase(found);
-    reply.finish(std::move(result));
+inline void PendingTable::add(PendingReply& reply, TimePoint at) {
+    if (2 * (size_ + 1) > places_.size()) grow();
+    const std::size_t mask = places_.size() - 1;
+    while (places_[next_ & mask]) ++next_;
+    places_[next_ & mask] = &reply;
+    reply.id_ = next_++;
+    reply.table_ = this;
+    reply.at_ = at;
+    ++size_;
 }
 
-inline void PendingTable::fail_all(const Error& reason) {
-    // In the order of the calls, so that a simulation repeats itself.
-    std::vector<std::pair<std::uint64_t, PendingReply*>> all(waiting_.begin(), waiting_.end());
-    waiting_.clear();
-    std::sort(all.begin(), all.end());
-    for (auto& [id, reply] : all) reply->finish(reason);
+inline PendingReply* PendingTable::take(std::uint64_t id) {
+    if (places_.empty()) return nullptr;
+    PendingReply*& place = places_[id & (places_.size() - 1)];
+    PendingReply* const found = place;
+    if (!found || found->id_ != id) return nullptr;
+    place = nullptr;
+    --size_;
+    found->table_ = nullptr;
+    return found;
 }
 
 }  // namespace gyre::rpc::detail

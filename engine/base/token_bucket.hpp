@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <gyre/base/time.hpp>
 
-namespace gyre::session::detail {
+namespace gyre {
 
-/// `rate` a second, saved up for at most two seconds. A rate of 0 limits nothing.
+/// Limits a rate: `rate` a second, saved up for at most two seconds. A rate of 0 limits nothing.
 class TokenBucket {
 public:
     TokenBucket(double rate, TimePoint now) : rate_(rate), tokens_(most()), at_(now) {}
@@ -27,4 +27,4 @@ private:
     TimePoint at_;
 };
 
-}  // namespace gyre::session::detail
+}  // namespace gyre
