@@ -44,7 +44,7 @@ Bytes ClusterClient::call(const io::Endpoint& to, EntityId entity, std::string_v
     options.limit = limit;
     options.form = Form::names;
     return loop_.run_task(
-        rpc_->call(to, entity, {hash_method(type, name), method}, std::move(arguments), options));
+        rpc_->call({.entity = entity, .at = to}, {hash_method(type, name), method}, std::move(arguments), options));
 }
 
 std::vector<cluster::NodeInfo> ClusterClient::nodes() {

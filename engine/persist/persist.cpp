@@ -164,7 +164,7 @@ Task<store::Document> Persist::claim(const world::TypeTable& type, std::string k
                     rpc::CallOptions options = host_.node().rpc->default_options();
                     options.limit = config_.yield_limit;
                     const auto reply = co_await as_result(host_.node().rpc->call(
-                        *address, 0, {fnv1a(yield_method), yield_method},
+                        {.at = *address}, {fnv1a(yield_method), yield_method},
                         encode(std::tuple(id)), options));
                     const auto answer = reply ? decode<bool>(*reply) : Result<bool>(false);
                     yielded = answer && *answer;

@@ -8,6 +8,10 @@
 #include <optional>
 #include <string>
 
+namespace gyre {
+class Reader;
+}
+
 namespace gyre::rpc {
 
 struct ConnectionConfig {

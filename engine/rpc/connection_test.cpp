@@ -352,13 +352,13 @@ TEST_F(ConnectionTest, too_many_calls_in_progress_pause_the_peer) {
 
 TEST_F(ConnectionTest, arguments_and_replies_over_the_limit_are_named) {
     open({}, 4096);
-    (void)call("T.echo", 1s, Bytes(4000, 0xc0));
+    (void)call("T.echo", 1s, Bytes(4096, 0xc0));
     EXPECT_EQ(out, "too_large ");
-    EXPECT_FALSE(connection->notify(7, name("T.echo"), Bytes(4000, 0xc0)));
+    EXPECT_FALSE(connection->notify(7, name("T.echo"), Bytes(4096, 0xc0)));
     EXPECT_TRUE(wire.sent.empty());
     target.large = 4096;
     wire.arrive(call_message(1, "T.large"));
-    EXPECT_EQ(wire.sent.back(), frame(error_kind, 1, "too_large", "the reply has 4096 bytes"));
+    EXPECT_EQ(wire.sent.back(), frame(error_kind, 1, "too_large", "the reply has 4098 bytes, limit 4096"));
     EXPECT_TRUE(open_still());
 }
 

@@ -13,36 +13,34 @@ bool allowed(Caller rule, const CallerId& from, EntityId entity) {
     return false;
 }
 
-// `view` lives until the first suspension; a serial method may wait before it reads, so it owns.
-Task<> serve(void* object, const MethodEntry* method, BytesView view, Bytes owned, Mutex* serial,
-             Form form, Responder respond) {
-    Bytes reply;
-    std::optional<Error> failure;
+}  // namespace
+
+void detail::answer_bad_arguments(const Reader& reader, std::string_view method,
+                                  Responder& respond) {
+    const Error error(errc::bad_arguments, reader.error_message(method));
+    if (!respond.wanted()) log::warn("rpc.notify_failed", {{"method", method}, {"error", error.what()}});
+    respond(error);
+}
+
+void detail::answer_failure(std::string_view method, Responder& respond) {
     try {
-        if (serial) {
-            const auto permit = co_await serial->lock();
-            if (current->deadline <= current->executor->now())
-                throw Error(errc::timed_out, "its caller no longer waits");
-            co_await method->invoke(object, owned, form, reply);
-        } else {
-            co_await method->invoke(object, view, form, reply);
-        }
+        throw;
     } catch (const Error& error) {
-        failure = error;
+        if (respond.wanted()) respond(error);
+        else if (!error.is(errc::cancelled))
+            log::warn("rpc.notify_failed", {{"method", method}, {"error", error.what()}});
     } catch (...) {
         // The caller hears that it failed, not what our insides look like.
         const Error error = to_error(std::current_exception());
-        log::error("rpc.method_failed", {{"method", method->full_name}, {"error", error.what()}});
-        failure.emplace(errc::internal, std::string(method->full_name));
+        log::error("rpc.method_failed", {{"method", method}, {"error", error.what()}});
+        respond(Error(errc::internal, std::string(method)));
     }
-    if (!failure) respond(std::move(reply));
-    else if (respond.wanted()) respond(*failure);
-    else if (!failure->is(errc::cancelled))
-        log::warn("rpc.notify_failed",
-                  {{"method", method->full_name}, {"error", failure->what()}});
 }
 
-}  // namespace
+void detail::throw_if_late() {
+    if (current->deadline <= current->executor->now())
+        throw Error(errc::timed_out, "its caller no longer waits");
+}
 
 void run_call(const Callee& callee, const IncomingCall& call, Responder respond) {
     const MethodEntry& method = *callee.method;
@@ -59,13 +57,10 @@ void run_call(const Callee& callee, const IncomingCall& call, Responder respond)
     context.session = call.caller.session;
     context.caller = call.caller.entity;
     context.trace = call.trace;
-    Mutex* serial = method.serial ? callee.serial : nullptr;
-    Bytes owned;
-    if (serial) owned.assign(call.arguments.begin(), call.arguments.end());
-    (void)gyre::detail::spawn(*callee.scope,
-                        serve(callee.object, &method, call.arguments, std::move(owned), serial,
-                              call.form, std::move(respond)),
-                        context);
+    (void)gyre::detail::spawn(
+        *callee.scope,
+        method.serve(callee.object, call.arguments, call.form, *callee.queue, std::move(respond)),
+        context);
 }
 
 }  // namespace gyre::rpc

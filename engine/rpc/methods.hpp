@@ -1,5 +1,6 @@
 #pragma once
 #include <array>
+#include <optional>
 #include <gyre/codec/codec.hpp>
 #include <gyre/rpc/target.hpp>
 #include <gyre/task/sync.hpp>
@@ -14,8 +15,10 @@ struct MethodEntry {
     Caller caller;
     bool serial;
     std::size_t arity;
-    /// Reads the arguments before it first suspends. `reply` outlives the task.
-    Task<> (*invoke)(void* object, BytesView arguments, Form form, Bytes& reply);
+    /// Runs it on an object and answers; never throws. Reads the arguments before it first
+    /// suspends. `queue` is held by serial methods and outlives the task.
+    /// Errors answered: bad_arguments, timed_out (in the queue), the method's own.
+    Task<> (*serve)(void* object, BytesView arguments, Form form, Mutex& queue, Responder respond);
 };
 
 namespace detail {
@@ -35,35 +38,52 @@ inline constexpr auto full_name_chars = make_full_name<M>();
 template <auto M>
 inline constexpr std::string_view full_name{full_name_chars<M>.data(), full_name_chars<M>.size()};
 
-template <class... P>
-void read_arguments(Reader& reader, std::tuple<P...>& arguments, std::string_view method) {
-    const bool ok = Codec<std::tuple<P...>>::decode(reader, arguments) && reader.finish();
-    if (!ok) throw Error(errc::bad_arguments, reader.error_message(method));
+void answer_bad_arguments(const Reader& reader, std::string_view method, Responder& respond);
+/// Of what was caught; called in its handler.
+void answer_failure(std::string_view method, Responder& respond);
+void throw_if_late();
+
+template <class T>
+void answer_value(Responder& respond, Form form, const T& value) {
+    respond.write_result([&](Writer& writer) {
+        writer.set_form(form);
+        Codec<T>::encode(writer, value);
+    });
 }
 
 template <auto M>
-Task<> invoke(void* object, BytesView arguments, Form form, Bytes& reply) {
+Task<> serve(void* object, BytesView arguments, Form form, Mutex& queue, Responder respond) {
     using S = signature<M>;
-    typename S::Parameters values{};
-    Reader reader(arguments);
-    read_arguments(reader, values, full_name<M>);
-    auto* self = static_cast<typename S::Class*>(object);
-    const auto start = [self, &values] {
-        return std::apply([self](auto&... v) { return (self->*M)(std::move(v)...); }, values);
-    };
-    if constexpr (is_task<typename S::Returned>) {
-        if constexpr (std::is_void_v<typename S::Result>) {
-            co_await start();
-        } else {
-            const auto result = co_await start();
-            reply = encode(result, form);
+    using Result = typename S::Result;
+    try {
+        typename S::Parameters values{};
+        {
+            Reader reader(arguments);
+            if (!Codec<typename S::Parameters>::decode(reader, values) || !reader.finish()) {
+                answer_bad_arguments(reader, full_name<M>, respond);
+                co_return;
+            }
         }
-    } else if constexpr (std::is_void_v<typename S::Result>) {
-        start();
-    } else {
-        reply = encode(start(), form);
+        std::conditional_t<described_member<M>().serial, std::optional<Semaphore::Permit>, char> turn{};
+        if constexpr (described_member<M>().serial) {
+            turn.emplace(co_await queue.lock());
+            throw_if_late();
+        }
+        auto* self = static_cast<typename S::Class*>(object);
+        const auto start = [self, &values] {
+            return std::apply([self](auto&... v) { return (self->*M)(std::move(v)...); }, values);
+        };
+        if constexpr (is_task<typename S::Returned>) {
+            if constexpr (std::is_void_v<Result>) co_await start();
+            else answer_value<Result>(respond, form, co_await start());
+        } else {
+            if constexpr (std::is_void_v<Result>) start();
+            else answer_value<Result>(respond, form, start());
+        }
+        if constexpr (std::is_void_v<Result>) respond(BytesView());
+    } catch (...) {
+        answer_failure(full_name<M>, respond);
     }
-    co_return;
 }
 
 template <class T>
@@ -74,7 +94,7 @@ consteval auto make_methods() {
         constexpr auto pointer = std::remove_cvref_t<decltype(m)>::pointer;
         if constexpr (check_method<pointer>)
             out[i++] = {m.name,   full_name<pointer>,        method_id<pointer>, m.caller,
-                        m.serial, signature<pointer>::arity, &invoke<pointer>};
+                        m.serial, signature<pointer>::arity, &serve<pointer>};
     });
     return out;
 }
@@ -95,7 +115,7 @@ struct Callee {
     void* object = nullptr;
     const MethodEntry* method = nullptr;
     Scope* scope = nullptr;       ///< Owns the running call.
-    Mutex* serial = nullptr;      ///< Held by serial methods.
+    Mutex* queue = nullptr;       ///< Held by serial methods.
     EntityId entity = 0;          ///< Who owner is, for the check.
     Context* context = nullptr;   ///< What the call starts with; null: the scope's.
 };

@@ -1,6 +1,6 @@
 #pragma once
 #include <gyre/rpc/methods.hpp>
-#include <gyre/rpc/rpc.hpp>
+#include <gyre/rpc/outgoing.hpp>
 
 namespace gyre {
 
@@ -15,12 +15,14 @@ Bytes encode_arguments(const typename signature<M>::Parameters& values) {
     if constexpr (is_described<M> && check_method<M>) return encode(values);
     return {};
 }
+[[noreturn]] void throw_bad_reply(const Reader& reader, std::string_view method);
 template <class R>
-R read_reply(const Bytes& bytes, std::string_view method) {
+R read_reply(BytesView bytes, std::string_view method) {
     if constexpr (!std::is_void_v<R>) {
-        auto value = decode<R>(bytes);
-        if (!value) throw Error(errc::bad_data, std::string(method) + ": reply: " + value.error().message());
-        return std::move(*value);
+        R value{};
+        Reader reader(bytes);
+        if (!Codec<R>::decode(reader, value) || !reader.finish()) throw_bad_reply(reader, method);
+        return value;
     }
 }
 template <auto M, std::size_t I>
@@ -30,8 +32,21 @@ concept Takes = signature<M>::arity == N;
 template <auto M>
 using Reply = Task<typename signature<M>::Result>;
 
+/// One frame a call: `values` and `to` live in it, the bytes are written and read in place.
+template <auto M>
+Reply<M> call_method(Destination to, typename signature<M>::Parameters values) {
+    Rpc& rpc = running();
+    CallOptions options = rpc.default_options();
+    if (to.limit > Duration::zero()) options.limit = to.limit;
+    Outgoing call(rpc, to, method_name<M>, options);
+    if (!call.at_hand()) co_await call.reach();
+    Codec<typename signature<M>::Parameters>::encode(call.arguments(), values);
+    const BytesView value = co_await call;
+    co_return read_reply<typename signature<M>::Result>(value, full_name<M>);
+}
+
 /// call<M>(...) as overloads with M's own parameter types: braces and narrowing behave as in a
-/// plain call. Self::send(MethodName, Bytes) -> Task<Bytes> carries it.
+/// plain call. Self has destination(), or send(MethodName, Bytes) -> Task<Bytes>.
 template <class Self>
 class Callable {
 public:
@@ -87,12 +102,21 @@ public:
 
 private:
     template <auto M>
+    static Reply<M> refused();  // so that no second error follows the first
+    template <auto M>
     Reply<M> run(typename signature<M>::Parameters values) const {
         static_assert(Self::template reaches<typename signature<M>::Class>,
                       "gyre: this entity has no such component: add it to Entity<...>");
-        // Encoded here: nothing is referred to afterwards.
-        return receive<M>(static_cast<const Self&>(*this).send(
-            method_name<M>, encode_arguments<M>(values)));
+        static_assert(is_described<M>,
+                      "gyre: this method cannot be called from elsewhere: list it in describe()");
+        const auto& self = static_cast<const Self&>(*this);
+        if constexpr (!is_described<M> || !check_method<M>) {
+            return refused<M>();
+        } else if constexpr (requires { self.destination(); }) {
+            return call_method<M>(self.destination(), std::move(values));
+        } else {
+            return receive<M>(self.send(method_name<M>, encode_arguments<M>(values)));
+        }
     }
     template <auto M>
     static Reply<M> receive(Task<Bytes> reply) {
@@ -115,16 +139,9 @@ public:
     }
     template <class C>
     static constexpr bool reaches = std::is_same_v<E, C> || requires { requires E::template has_component<C>; };
-    Task<Bytes> send(rpc::MethodName method, Bytes arguments) const {
-        rpc::Rpc& rpc = rpc::detail::running();
-        rpc::CallOptions options = rpc.default_options();
-        if (limit_ > Duration::zero()) options.limit = limit_;
-        if (at_) return rpc.call(*at_, id_.value, method, std::move(arguments), options);
-        return rpc.call_entity(id_.value, description<E>.name, method, std::move(arguments), options);
-    }
-    void post(rpc::MethodName method, Bytes arguments) const {
-        rpc::detail::running().notify(at_, id_.value, description<E>.name, method,
-                                      std::move(arguments));
+    rpc::Destination destination() const { return {id_.value, description<E>.name, at_, limit_}; }
+    void post(rpc::MethodName method, BytesView arguments) const {
+        rpc::detail::running().notify(destination(), method, arguments);
     }
 
 private:
@@ -149,14 +166,9 @@ public:
     }
     template <class C>
     static constexpr bool reaches = std::is_same_v<S, C>;
-    Task<Bytes> send(rpc::MethodName method, Bytes arguments) const {
-        rpc::Rpc& rpc = rpc::detail::running();
-        rpc::CallOptions options = rpc.default_options();
-        if (limit_ > Duration::zero()) options.limit = limit_;
-        return rpc.call(at_, 0, method, std::move(arguments), options);
-    }
-    void post(rpc::MethodName method, Bytes arguments) const {
-        rpc::detail::running().notify(at_, 0, {}, method, std::move(arguments));
+    rpc::Destination destination() const { return {0, {}, at_, limit_}; }
+    void post(rpc::MethodName method, BytesView arguments) const {
+        rpc::detail::running().notify(destination(), method, arguments);
     }
 
 private:

@@ -1,6 +1,8 @@
+#include <cstring>
 #include <gyre/codec/codec.hpp>
 #include <gyre/log/log.hpp>
-#include <gyre/rpc/rpc.hpp>
+#include <gyre/rpc/outgoing.hpp>
+#include <gyre/base/hash.hpp>
 #include <gyre/secure/link_proof.hpp>
 
 namespace gyre::rpc {
@@ -45,6 +47,8 @@ void say_bye(net::Channel& channel, const Error& reason) {
 }  // namespace
 
 struct Rpc::Link {
+    explicit Link(const io::Endpoint& where) : to(where) {}
+    const io::Endpoint to;
     std::shared_ptr<Connection> connection;
     bool dialling = false;
     Signal settled;
@@ -53,15 +57,38 @@ struct Rpc::Link {
     Duration back_off = Duration::zero();
 };
 
-/// Calls of this node to itself: same bytes, no channel.
-class Rpc::LocalSink : public Responder::Sink {
+/// Calls of this node to itself: the same bytes without a channel.
+class Rpc::LocalCalls final : public Responder::Sink {
 public:
-    LocalSink() : pending_(nullptr) {}
-    void answer(std::uint64_t call, const Result<Bytes>& result) override {
-        pending_.complete(call, result);
+    static constexpr std::size_t deepest = 32;  ///< Calls that run within each other on the stack.
+    static constexpr std::size_t kept_buffers = 64, kept_bytes = 4096;
+
+    void fail(std::uint64_t call, const Error& error) override {
+        if (auto* reply = pending.take(call)) reply->fail(error);
     }
-    detail::PendingTable pending_;
-    std::uint64_t next_ = 1;
+    Writer& begin_result(std::uint64_t) override {
+        result_.clear();
+        return result_;
+    }
+    void end_result(std::uint64_t call) override {
+        auto* reply = pending.take(call);
+        if (!reply) return;
+        Bytes bytes;
+        if (!spare_.empty()) bytes.swap(spare_.back()), spare_.pop_back();
+        bytes.assign(result_.view().begin(), result_.view().end());
+        reply->complete(std::move(bytes));
+    }
+    void give_back(Bytes bytes) {
+        if (bytes.capacity() > 0 && bytes.capacity() <= kept_bytes && spare_.size() < kept_buffers)
+            spare_.push_back(std::move(bytes));
+    }
+    detail::PendingTable pending{nullptr};
+    Writer arguments;  // of the call that begins; its callee reads them before anything else runs
+    std::size_t depth = 0;
+
+private:
+    Writer result_;
+    std::vector<Bytes> spare_;
 };
 
 Rpc::Rpc(io::Io& io, Scope& scope, RpcConfig config, Target& local)
@@ -69,7 +96,7 @@ Rpc::Rpc(io::Io& io, Scope& scope, RpcConfig config, Target& local)
       scope_(scope),
       config_(std::move(config)),
       local_(local),
-      local_calls_(std::make_shared<LocalSink>()) {}
+      here_(std::make_unique<LocalCalls>()) {}
 
 Rpc::~Rpc() { close(); }
 
@@ -182,16 +209,38 @@ Task<> Rpc::dial(io::Endpoint to) {
     link.settled.notify_all();
 }
 
-std::shared_ptr<Connection> Rpc::open_link_to(const io::Endpoint& to) const {
-    const auto found = links_.find(to);
-    return found == links_.end() ? nullptr : found->second->connection;
+namespace {
+std::uint64_t hash_of(const io::Endpoint& at) {
+    std::uint64_t words[2]{};
+    std::memcpy(words, at.host.data(), std::min(sizeof words, at.host.size()));
+    return mix(words[0] ^ mix(words[1] ^ at.port)) | 1;
+}
+bool same(const io::Endpoint& a, const io::Endpoint& b) { return a.port == b.port && a.host == b.host; }
+}  // namespace
+
+Connection* Rpc::open_link_to(const io::Endpoint& to) const {
+    Link* const* found = by_address_.find(hash_of(to));
+    if (found && same((*found)->to, to)) return (*found)->connection.get();
+    const auto other = links_.find(to);  // two addresses of one hash
+    return other == links_.end() ? nullptr : other->second->connection.get();
+}
+
+bool Rpc::is_here(const Destination& to) const {
+    return to.at ? same(*to.at, address_) : local_.owns(to.entity);
+}
+
+Rpc::Link& Rpc::slot(const io::Endpoint& to) {
+    auto& link = links_[to];
+    if (!link) {
+        link = std::make_unique<Link>(to);
+        by_address_.insert(hash_of(to), link.get());
+    }
+    return *link;
 }
 
 Task<std::shared_ptr<Connection>> Rpc::link(io::Endpoint to) {
     if (closed_) throw Error(errc::closed, "this node ends");
-    auto& slot = links_[to];
-    if (!slot) slot = std::make_unique<Link>();
-    Link& link = *slot;
+    Link& link = slot(to);
     if (link.connection && link.connection->open()) co_return link.connection;
     if (!link.dialling) {
         if (link.failure && io_.now() < link.retry_at) throw *link.failure;
@@ -203,73 +252,120 @@ Task<std::shared_ptr<Connection>> Rpc::link(io::Endpoint to) {
     co_return link.connection;
 }
 
-Task<Bytes> Rpc::call_here(EntityId entity, MethodName method, Bytes arguments,
-                           CallOptions options) {
-    const TimePoint at =
-        std::min(Chain::running().deadline, io_.executor().after(options.limit));
-    if (at <= io_.now()) throw Error(errc::timed_out, "its deadline has passed");
-    const std::uint64_t id = local_calls_->next_++;
-    detail::PendingReply reply(local_calls_->pending_, io_.executor(), id, at);
-    IncomingCall call{.entity = entity,
-                      .method = method,
-                      .arguments = arguments,
-                      .caller = options.caller,
-                      .deadline = at,
-                      .trace = current->trace,
-                      .form = options.form};
-    reply.before_wait = [&] { local_.dispatch(call, Responder(local_calls_, id)); };
-    co_return co_await reply;
+Outgoing::Outgoing(Rpc& rpc, const Destination& to, const MethodName& method,
+                   const CallOptions& options)
+    : PendingReply(rpc.io_.executor()),
+      rpc_(rpc),
+      to_(to),
+      method_(method),
+      options_(options),
+      at_(std::min(Chain::running().deadline, rpc.io_.executor().after(options.limit))) {
+    throw_if_cancelled();  // a cancelled task sends nothing
 }
 
-Task<Bytes> Rpc::call(io::Endpoint to, EntityId entity, MethodName method, Bytes arguments,
-                      CallOptions options) {
-    if (to == address_) co_return co_await call_here(entity, method, std::move(arguments), options);
-    auto connection = open_link_to(to);
-    if (!connection) {
-        const TimePoint at = io_.executor().after(options.limit);
-        connection = co_await with_timeout(options.limit, link(to));
-        options.limit = at - io_.now();
+Outgoing::~Outgoing() { rpc_.here_->give_back(take_kept()); }
+
+bool Outgoing::at_hand() {
+    if (rpc_.is_here(to_)) return rpc_.here_->depth < Rpc::LocalCalls::deepest;
+    const io::Endpoint* address =
+        to_.at ? &*to_.at : rpc_.resolver_ ? rpc_.resolver_->known(to_.entity, to_.type) : nullptr;
+    link_ = address ? rpc_.open_link_to(*address) : nullptr;
+    return link_ && link_->has_room();
+}
+
+Task<> Outgoing::reach() {
+    link_ = nullptr;
+    if (rpc_.is_here(to_)) {
+        co_await yield();  // so that calls within calls do not grow the stack without end
+        if (rpc_.is_here(to_)) co_return;
     }
-    co_return co_await connection->call(entity, method, std::move(arguments), options);
+    const auto left = [this] { return at_ - rpc_.io_.now(); };
+    io::Endpoint address;
+    if (to_.at) {
+        address = *to_.at;
+    } else {
+        if (!rpc_.resolver_) throw Error(errc::entity_gone, std::string(method_.text));
+        address = co_await with_timeout(left(), rpc_.resolver_->locate(to_.entity, to_.type));
+        if (same(address, rpc_.address_)) co_return;
+    }
+    link_ = rpc_.open_link_to(address);
+    if (!link_) {
+        // Kept by its slot; nothing is awaited before it is used.
+        link_ = (co_await with_timeout(left(), rpc_.link(address))).get();
+    }
+    while (link_->open() && !link_->has_room()) {
+        const auto keep = link_->shared_from_this();
+        co_await keep->wait_for_room(at_);
+        link_ = rpc_.open_link_to(address);
+        if (!link_) throw Error(errc::disconnected, address.to_string());
+    }
 }
 
-Task<Bytes> Rpc::call_entity(EntityId entity, std::string_view type, MethodName method,
-                             Bytes arguments, CallOptions options) {
-    if (local_.owns(entity))
-        co_return co_await call_here(entity, method, std::move(arguments), options);
-    if (!resolver_) throw Error(errc::entity_gone, std::string(method.text));
-    const io::Endpoint to = co_await resolver_->locate(entity, type);
-    co_return co_await call(to, entity, method, std::move(arguments), options);
+Writer& Outgoing::arguments() {
+    if (link_) return link_->begin_call(*this, to_.entity, method_, options_, at_);
+    if (at_ <= rpc_.io_.now()) throw Error(errc::timed_out, "its deadline has passed");
+    rpc_.here_->pending.add(*this, at_);
+    rpc_.here_->arguments.clear();
+    return rpc_.here_->arguments;
 }
 
-void Rpc::notify(std::optional<io::Endpoint> to, EntityId entity, std::string_view type,
-                 MethodName method, Bytes arguments) {
-    if (to == address_ || (!to && local_.owns(entity))) {
+bool Outgoing::await_ready() {
+    if (link_) {
+        link_->end_call(*this, method_);
+        link_ = nullptr;
+        return false;
+    }
+    auto& here = *rpc_.here_;
+    ++here.depth;
+    rpc_.local_.dispatch({.entity = to_.entity,
+                          .method = method_,
+                          .arguments = here.arguments.view(),
+                          .caller = options_.caller,
+                          .deadline = at_,
+                          .trace = current->trace,
+                          .form = options_.form},
+                         Responder(here, id()));
+    --here.depth;
+    return PendingReply::await_ready();
+}
+
+Task<Bytes> Rpc::call(Destination to, MethodName method, Bytes arguments, CallOptions options) {
+    Outgoing call(*this, to, method, options);
+    if (!call.at_hand()) co_await call.reach();
+    call.arguments().encoded(arguments);
+    const BytesView value = co_await call;
+    co_return Bytes(value.begin(), value.end());
+}
+
+void Rpc::notify(const Destination& to, MethodName method, BytesView arguments) {
+    if (is_here(to)) {
         IncomingCall call;
-        call.entity = entity;
+        call.entity = to.entity;
         call.method = method;
         call.arguments = arguments;
         local_.dispatch(call, Responder());
         return;
     }
-    if (const auto connection = to ? open_link_to(*to) : nullptr) {
-        if (!connection->notify(entity, method, arguments))
-            log::warn("rpc.notify_dropped", {{"to", to->to_string()}, {"method", method.text}});
+    const io::Endpoint* address =
+        to.at ? &*to.at : resolver_ ? resolver_->known(to.entity, to.type) : nullptr;
+    if (Connection* connection = address ? open_link_to(*address) : nullptr) {
+        if (!connection->notify(to.entity, method, arguments))
+            log::warn("rpc.notify_dropped", {{"to", address->to_string()}, {"method", method.text}});
         return;
     }
-    (void)go(scope_, notify_later(std::move(to), entity, std::string(type), method.id,
-                                  std::string(method.text), std::move(arguments)));
+    (void)go(scope_, notify_later(to, std::string(to.type), method.id, std::string(method.text),
+                                  Bytes(arguments.begin(), arguments.end())));
 }
 
-Task<> Rpc::notify_later(std::optional<io::Endpoint> to, EntityId entity, std::string type,
-                         std::uint64_t method, std::string text, Bytes arguments) {
+Task<> Rpc::notify_later(Destination to, std::string type, std::uint64_t method, std::string text,
+                         Bytes arguments) {
     try {
-        if (!to) {
+        if (!to.at) {
             if (!resolver_) throw Error(errc::entity_gone, text);
-            to = co_await resolver_->locate(entity, type);
+            to.at = co_await with_timeout(config_.call_limit, resolver_->locate(to.entity, type));
         }
-        const auto connection = co_await with_timeout(config_.call_limit, link(*to));
-        (void)connection->notify(entity, {method, text}, arguments);
+        const auto connection = co_await with_timeout(config_.call_limit, link(*to.at));
+        (void)connection->notify(to.entity, {method, text}, arguments);
     } catch (const Error& error) {
         if (!error.is(errc::cancelled))
             log::warn("rpc.notify_dropped", {{"method", text}, {"reason", error.what()}});
@@ -297,7 +393,7 @@ void Rpc::close() {
     for (auto& [to, link] : links_)
         if (auto connection = std::exchange(link->connection, nullptr)) connection->close(reason);
     for (auto& [id, connection] : std::exchange(accepted_, {})) connection->close(reason);
-    local_calls_->pending_.fail_all(reason);
+    here_->pending.fail_all(reason);
 }
 
 }  // namespace gyre::rpc

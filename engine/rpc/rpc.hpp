@@ -2,9 +2,17 @@
 #include <gyre/rpc/connection.hpp>
 #include <gyre/secure/key.hpp>
 #include <map>
-#include <set>
+#include <optional>
 
 namespace gyre::rpc {
+
+/// Whom to call. Entity 0: a service.
+struct Destination {
+    EntityId entity = 0;
+    std::string_view type;           ///< Of the entity.
+    std::optional<io::Endpoint> at;  ///< Nothing: wherever the entity is.
+    Duration limit{};                ///< Not more than zero: the node's default.
+};
 
 /// Where entities are. Implemented above (cluster); answers may be stale.
 class Resolver {
@@ -13,6 +21,8 @@ public:
     /// The node that has, or will load, entity `id` of a described type.
     /// Errors: entity_gone, unavailable.
     virtual Task<io::Endpoint> locate(EntityId id, std::string_view type) = 0;
+    /// The same when no wait is needed for it; null: ask locate(). Valid until the next await.
+    virtual const io::Endpoint* known(EntityId, std::string_view) { return nullptr; }
 };
 
 struct RpcConfig {
@@ -42,15 +52,12 @@ public:
     std::function<void(const io::Endpoint&, const Error&)> on_link_lost;
     std::function<void(const io::Endpoint&)> on_link_opened;
 
-    /// To a service (entity 0) or entity at an address; the own address needs no link.
-    Task<Bytes> call(io::Endpoint to, EntityId entity, MethodName method, Bytes arguments,
-                     CallOptions options);
-    /// To an entity wherever it is.
-    Task<Bytes> call_entity(EntityId entity, std::string_view type, MethodName method,
-                            Bytes arguments, CallOptions options);
+    /// To a service or entity; the own address needs no link. The reply is still encoded.
+    /// Errors: the callee's; timed_out, disconnected, cancelled (each: it may have run);
+    /// entity_gone, unavailable, too_large (it has not).
+    Task<Bytes> call(Destination to, MethodName method, Bytes arguments, CallOptions options);
     /// One way; what cannot be delivered is dropped and logged. No address: where the entity is.
-    void notify(std::optional<io::Endpoint> to, EntityId entity, std::string_view type,
-                MethodName method, Bytes arguments);
+    void notify(const Destination& to, MethodName method, BytesView arguments);
     CallOptions default_options() const {
         CallOptions options;
         options.limit = config_.call_limit;
@@ -62,16 +69,18 @@ public:
     std::size_t links() const;
 
 private:
+    friend class Outgoing;
     struct Link;
-    class LocalSink;
-    std::shared_ptr<Connection> open_link_to(const io::Endpoint& to) const;
+    class LocalCalls;
+    Connection* open_link_to(const io::Endpoint& to) const;
+    bool is_here(const Destination& to) const;
+    Link& slot(const io::Endpoint& to);
     Task<std::shared_ptr<Connection>> link(io::Endpoint to);
     Task<> dial(io::Endpoint to);
     Task<std::shared_ptr<Connection>> open_link(io::Endpoint to);
     Task<> welcome(std::unique_ptr<net::Channel> channel);
-    Task<> notify_later(std::optional<io::Endpoint> to, EntityId entity, std::string type,
-                        std::uint64_t method, std::string text, Bytes arguments);
-    Task<Bytes> call_here(EntityId entity, MethodName method, Bytes arguments, CallOptions options);
+    Task<> notify_later(Destination to, std::string type, std::uint64_t method, std::string text,
+                        Bytes arguments);
     ConnectionConfig link_config() const;
 
     io::Io& io_;
@@ -84,7 +93,8 @@ private:
     std::map<io::Endpoint, std::unique_ptr<Link>> links_;
     std::map<std::uint64_t, std::shared_ptr<Connection>> accepted_;
     std::uint64_t next_accepted_ = 0;
-    std::shared_ptr<LocalSink> local_calls_;
+    IdMap<Link*> by_address_;  // the same, by a hash of the address
+    std::unique_ptr<LocalCalls> here_;
     bool closed_ = false;
 };
 

@@ -12,7 +12,7 @@ namespace {
 
 struct EchoTarget : Target {
     void dispatch(const IncomingCall& call, Responder respond) override {
-        respond(Bytes(call.arguments.begin(), call.arguments.end()));
+        respond(call.arguments);
     }
 };
 
@@ -45,7 +45,7 @@ constexpr MethodName echo{fnv1a("T.echo"), "T.echo"};
 
 Task<> calls(Rpc* rpc, io::Endpoint to, std::int64_t count) {
     for (std::int64_t i = 0; i < count; ++i)
-        benchmark::DoNotOptimize(co_await rpc->call(to, 7, echo, arguments, {}));
+        benchmark::DoNotOptimize(co_await rpc->call({.entity = 7, .at = to}, echo, arguments, {}));
 }
 Task<> pipelined(Rpc* rpc, io::Endpoint to, std::int64_t width, std::int64_t each) {
     std::vector<Join<>> callers;

@@ -49,7 +49,7 @@ struct Node {
         CallOptions options;
         options.limit = limit;
         const std::string text = std::move(method);
-        co_return co_await rpc.call(to, 7, {fnv1a(text), text}, std::move(arguments), options);
+        co_return co_await rpc.call({.entity = 7, .at = to}, {fnv1a(text), text}, std::move(arguments), options);
     }
     /// Starts a call; its end is appended to `out`.
     void ask(const io::Endpoint& to, std::string method, Duration limit, std::string* out) {
@@ -116,7 +116,7 @@ TEST_F(RpcTest, a_node_calls_itself_without_a_link) {
 
 TEST_F(RpcTest, ten_thousand_calls_wait_for_a_link_that_is_not_there_yet) {
     for (int i = 0; i < 10'000; ++i) a.ask(b.address(), "T.echo", 5s, &out);
-    a.rpc.notify(b.address(), 7, "T", {fnv1a("T.tell"), "T.tell"}, encode(std::tuple(1)));
+    a.rpc.notify({.entity = 7, .at = b.address()}, {fnv1a("T.tell"), "T.tell"}, encode(std::tuple(1)));
     ASSERT_TRUE(world.run_until([&] { return out.size() == 30'000; }, 10s));
     EXPECT_EQ(out.find_first_not_of("ok "), std::string::npos);
     EXPECT_EQ(b.target.heard.size(), 10'001u);
@@ -372,7 +372,7 @@ TEST_F(RpcTest, what_answers_at_an_address_may_be_no_node) {
 
 TEST_F(RpcTest, notifies_and_calls_before_and_behind_the_dialling_keep_their_order) {
     const auto tell = [&](int i) {
-        a.rpc.notify(b.address(), 7, "T", {fnv1a("T.tell"), "T.tell"}, encode(std::tuple(i)));
+        a.rpc.notify({.entity = 7, .at = b.address()}, {fnv1a("T.tell"), "T.tell"}, encode(std::tuple(i)));
     };
     const auto call = [](Node* from, io::Endpoint to, int i) -> Task<> {
         (void)co_await from->call(to, "T.echo", encode(std::tuple(i)));

@@ -72,12 +72,16 @@ public:
     /// await_suspend; does nothing for a waiter that was woken or cancelled: it resumes by itself.
     void resume_now() {
         if (state_ != State::waiting) return;
+        if (!resumes_inline()) return wake();
         Executor& executor = *chain_->executor;
-        if (executor.nested_resumes_ >= nested_resumes_max || current == chain_) return wake();
         state_ = State::woken;
         ++executor.nested_resumes_;
         resume(*this);
         --executor.nested_resumes_;
+    }
+    /// What resume_now() would do: false when too many chains resume within each other.
+    bool resumes_inline() const {
+        return chain_->executor->nested_resumes_ < nested_resumes_max && current != chain_;
     }
     static constexpr std::uint32_t nested_resumes_max = 32;
     Chain& chain() const { return *chain_; }

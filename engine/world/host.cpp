@@ -296,7 +296,7 @@ void Host::deliver(Record& record, const rpc::IncomingCall& call, rpc::Responder
     rpc::run_call({.object = object,
                    .method = slot->method,
                    .scope = &record.scope,
-                   .serial = &record.serial,
+                   .queue = &record.serial,
                    .entity = record.id,
                    .context = &record.scope.context()},
                   call, std::move(respond));

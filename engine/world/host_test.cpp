@@ -417,7 +417,7 @@ TEST_F(HostTest, a_client_makes_nobody_load_but_itself) {
     auto raw = [](rpc::Rpc* from, EntityId caller) -> Task<Bytes> {
         rpc::CallOptions options;
         options.caller = {caller, 1};
-        co_return co_await from->call(from->address(), 42, rpc::method_name<&Actor::ping>,
+        co_return co_await from->call({.entity = 42, .at = from->address()}, rpc::method_name<&Actor::ping>,
                                        Bytes{0x90}, options);
     };
     EXPECT_EQ(run(as_result(raw(&rpc, 41))).error().code(), errc::entity_gone);

@@ -195,7 +195,7 @@ TEST_F(WorldTest, errors_come_back_by_name) {
                   rpc::CallerId caller) -> Task<Bytes> {
         auto options = rpc->default_options();
         options.caller = caller;
-        co_return co_await rpc->call(to, id, {fnv1a(name), name}, args, options);
+        co_return co_await rpc->call({.entity = id, .at = to}, {fnv1a(name), name}, args, options);
     };
     const Bytes none{0x90};
     const auto call = [&](std::string name, Bytes args, rpc::CallerId caller) {

@@ -11,21 +11,10 @@ struct Handler {
     Mutex serial;
 };
 
-Task<> serve(std::shared_ptr<Handler> handler, const rpc::MethodEntry* method, Bytes arguments,
-             Form form, rpc::Responder respond) {
-    Bytes reply;
-    std::optional<Error> failure;
-    try {
-        std::optional<Semaphore::Permit> permit;
-        if (method->serial) permit.emplace(co_await handler->serial.lock());
-        co_await method->invoke(handler->object, arguments, form, reply);
-    } catch (...) {
-        failure = to_error(std::current_exception());
-    }
-    if (!failure) respond(std::move(reply));
-    else if (respond.wanted()) respond(*failure);
-    else if (!failure->is(errc::cancelled))
-        log::warn("sdk.handler_failed", {{"method", method->full_name}, {"error", failure->what()}});
+/// A handler may be replaced while it runs.
+Task<> keep(std::shared_ptr<Handler> handler, Task<> running) {
+    (void)handler;
+    co_await std::move(running);
 }
 
 }  // namespace
@@ -80,9 +69,10 @@ public:
             if (on_unhandled) on_unhandled(call.method.text, call.arguments);
             return;
         }
-        (void)go(scope, serve(found->second.handler, found->second.method,
-                              Bytes(call.arguments.begin(), call.arguments.end()), call.form,
-                              std::move(respond)));
+        const Route& route = found->second;
+        (void)go(scope, keep(route.handler, route.method->serve(route.handler->object, call.arguments,
+                                                                call.form, route.handler->serial,
+                                                                std::move(respond))));
     }
 
     struct Route {

@@ -239,9 +239,10 @@ private:
             options.caller = {player->entity, player->session};
             options.form = form;
             ++forwarded_;
-            const Bytes reply = co_await node_.rpc.call(home, player->entity, {method, text},
-                                                        std::move(arguments), options);
-            respond(reply);
+            const Bytes reply = co_await node_.rpc.call(
+                {.entity = player->entity, .at = home}, {method, text},
+                std::move(arguments), options);
+            respond(BytesView(reply));
         } catch (const Error& error) {
             // The lobby may have lost the session with its memory: it is told again.
             if (error.is(errc::disconnected) || error.is(errc::timed_out)) player->known = false;

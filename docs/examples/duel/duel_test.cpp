@@ -72,7 +72,7 @@ protected:
         auto& node = at.runtime->node();
         auto options = node.rpc.default_options();
         options.caller = {player, 1};
-        return run(at, node.rpc.call(node.rpc.address(), target, rpc::method_name<M>, encode(std::tuple()), options));
+        return run(at, node.rpc.call({.entity = target, .at = node.rpc.address()}, rpc::method_name<M>, encode(std::tuple()), options));
     }
 
     sim::World world{{.seed = sim::test_seed()}};

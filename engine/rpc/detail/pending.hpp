@@ -69,6 +69,7 @@ public:
 
     /// The last thing its caller does: the chain goes on inline, while `value` lives.
     void complete_inline(BytesView value) {
+        if (!resumes_inline()) return complete(Bytes(value.begin(), value.end()));
         value_ = value;
         done_ = true;
         disarm();
