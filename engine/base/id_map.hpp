@@ -43,8 +43,8 @@ public:
     }
     std::size_t size() const { return size_; }
     template <class F>
-    void each(F&& f) {  ///< In no order: for what does not depend on one.
-        for (Cell& cell : cells_)
+    void each(F&& f) const {  ///< f(id, value), in no order: for what does not depend on one.
+        for (const Cell& cell : cells_)
             if (cell.id != 0) f(cell.id, cell.value);
     }
 

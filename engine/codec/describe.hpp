@@ -31,6 +31,14 @@ enum class Caller : std::uint8_t { server, owner, anyone };
 struct Serial {};
 inline constexpr Serial serial{};
 
+/// What one object takes of calls to a method; the rest end `overloaded`. 0: no limit.
+struct Limit {
+    std::uint32_t at_once = 0;     ///< In progress.
+    std::uint32_t per_second = 0;  ///< Saved up for at most two seconds.
+};
+consteval Limit limit_at_once(std::uint32_t calls) { return {.at_once = calls}; }
+consteval Limit limit_per_second(std::uint32_t calls) { return {.per_second = calls}; }
+
 /// What a caller gets from a method that returns T.
 template <class T>
 struct Unwrap {
@@ -100,10 +108,15 @@ struct Method {
     std::string_view name;
     Caller caller = Caller::server;
     bool serial = false;
+    Limit limit{};
 
     consteval void set(std::string_view n) { name = n; }
     consteval void set(Caller c) { caller = c; }
     consteval void set(Serial) { serial = true; }
+    consteval void set(Limit l) {
+        if (l.at_once) limit.at_once = l.at_once;
+        if (l.per_second) limit.per_second = l.per_second;
+    }
 };
 
 template <auto M>
@@ -117,7 +130,7 @@ consteval Field<M> field(Flags flags = transient) {
     return {detail::member_name<M>(), flags};
 }
 
-/// Options, in any order: a name, a Caller, serial.
+/// Options, in any order: a name, a Caller, serial, limit_at_once(n), limit_per_second(n).
 template <auto M, class... Options>
     requires std::is_member_function_pointer_v<decltype(M)>
 consteval Method<M> method(Options... options) {

@@ -57,7 +57,7 @@ TEST(Loader, a_module_brings_types_that_live_here) {
     EXPECT_TRUE(host.add_types(loaded.types()));
     EXPECT_EQ(host.add_types(loaded.types()).error().code(), errc::conflict);
     const auto& lamp = host.create(*host.find_type("Lamp"));
-    EXPECT_TRUE(host.find_method(lamp.type, hash_method("Lamp", "brightness")));
+    EXPECT_TRUE(lamp.hosted.methods.contains(hash_method("Lamp", "brightness")));
     const auto field = lamp.type.fields[0];
     EXPECT_EQ(field.name, "light");
     EXPECT_EQ(*reinterpret_cast<const int*>(static_cast<const char*>(lamp.object) + field.offset()), 7);

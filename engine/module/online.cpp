@@ -25,7 +25,7 @@ Task<> Online::on_stop() {
 void Online::tell() {
     auto& record = gyre_record();
     const std::uint64_t method = hash_method(record.type.name, "on_client");
-    if (record.host.find_method(record.type, method)) record.host.run_method(record, method);
+    if (record.hosted.methods.contains(method)) record.host.run_method(record, method);
 }
 
 Task<> save_now() {

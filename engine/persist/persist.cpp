@@ -119,7 +119,7 @@ Task<> Persist::load(EntityId id, const world::TypeTable& type, bool create,
         Result<> read;
         // Into a fresh one first: a document that cannot be read must not half-fill an entity.
         {
-            world::Record fresh(host_, id, type);
+            world::Record fresh(host_, id, host_.hosted(type));
             read = restore(type, fresh.object, state->saved);
         }
         if (!read) {
@@ -150,7 +150,7 @@ Task<store::Document> Persist::claim(const world::TypeTable& type, std::string k
             throw Error(errc::entity_gone, collection + "/" + key + " does not exist");
         std::optional<Bytes> initial;
         if (!found) {
-            world::Record blank(host_, id, type);  // the values a new one begins with
+            world::Record blank(host_, id, host_.hosted(type));  // the values a new one begins with
             if (init) init(blank.object);
             initial = capture(blank);
         }

@@ -15,25 +15,27 @@ bool allowed(Caller rule, const CallerId& from, EntityId entity) {
 
 }  // namespace
 
-void detail::answer_bad_arguments(const Reader& reader, std::string_view method,
-                                  Responder& respond) {
+void detail::answer_bad_arguments(const Reader& reader, std::string_view method, Serving& call) {
     const Error error(errc::bad_arguments, reader.error_message(method));
-    if (!respond.wanted()) log::warn("rpc.notify_failed", {{"method", method}, {"error", error.what()}});
-    respond(error);
+    if (call.stats) ++call.stats->failed;
+    if (!call.respond.wanted())
+        log::warn("rpc.notify_failed", {{"method", method}, {"error", error.what()}});
+    call.respond(error);
 }
 
-void detail::answer_failure(std::string_view method, Responder& respond) {
+void detail::answer_failure(std::string_view method, Serving& call) {
+    if (call.stats) ++call.stats->failed;
     try {
         throw;
     } catch (const Error& error) {
-        if (respond.wanted()) respond(error);
+        if (call.respond.wanted()) call.respond(error);
         else if (!error.is(errc::cancelled))
             log::warn("rpc.notify_failed", {{"method", method}, {"error", error.what()}});
     } catch (...) {
         // The caller hears that it failed, not what our insides look like.
         const Error error = to_error(std::current_exception());
         log::error("rpc.method_failed", {{"method", method}, {"error", error.what()}});
-        respond(Error(errc::internal, std::string(method)));
+        call.respond(Error(errc::internal, std::string(method)));
     }
 }
 
@@ -42,14 +44,38 @@ void detail::throw_if_late() {
         throw Error(errc::timed_out, "its caller no longer waits");
 }
 
+namespace {
+bool over_limit(const Callee& callee, Responder& respond) {
+    const MethodEntry& method = *callee.method;
+    const Limit& limit = method.limit;
+    const auto refuse = [&](std::uint32_t most, std::string_view unit) {
+        if (callee.stats) ++callee.stats->refused;
+        respond(Error(errc::overloaded, std::string(method.full_name) + ": more than " +
+                                            std::to_string(most) + std::string(unit)));
+        return true;
+    };
+    if (limit.at_once && callee.limit->running >= limit.at_once)
+        return refuse(limit.at_once, " calls at once");
+    if (limit.per_second) {
+        const TimePoint now = callee.scope->executor().now();
+        auto& rate = callee.limit->rate;
+        if (!rate) rate.emplace(limit.per_second, now);
+        if (!rate->take(now)) return refuse(limit.per_second, " calls a second");
+    }
+    return false;
+}
+}  // namespace
+
 void run_call(const Callee& callee, const IncomingCall& call, Responder respond) {
     const MethodEntry& method = *callee.method;
     if (!allowed(method.caller, call.caller, callee.entity)) {
+        if (callee.stats) ++callee.stats->refused;
         log::warn("rpc.forbidden", {{"method", method.full_name}, {"session", call.caller.session}});
         respond(Error(errc::forbidden,
                       std::string(method.full_name) + " is not for this caller"));
         return;
     }
+    if (callee.limit && over_limit(callee, respond)) return;
     Context context = callee.context ? *callee.context : callee.scope->context();
     context.executor = &callee.scope->executor();
     context.scope = callee.scope;
@@ -59,7 +85,9 @@ void run_call(const Callee& callee, const IncomingCall& call, Responder respond)
     context.trace = call.trace;
     (void)gyre::detail::spawn(
         *callee.scope,
-        method.serve(callee.object, call.arguments, call.form, *callee.queue, std::move(respond)),
+        method.serve(callee.object, call.arguments,
+                     Serving(*callee.queue, std::move(respond), call.form, callee.stats,
+                             callee.limit ? &callee.limit->running : nullptr)),
         context);
 }
 

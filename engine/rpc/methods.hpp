@@ -1,11 +1,65 @@
 #pragma once
 #include <array>
+#include <gyre/base/token_bucket.hpp>
 #include <optional>
 #include <gyre/codec/codec.hpp>
 #include <gyre/rpc/target.hpp>
 #include <gyre/task/sync.hpp>
 
 namespace gyre::rpc {
+
+/// What became of the calls of one method on this node.
+struct MethodStats {
+    std::uint64_t calls = 0;    ///< Begun, timers included.
+    std::uint64_t failed = 0;   ///< Ended with an error.
+    std::uint64_t refused = 0;  ///< Not begun: forbidden, bad_arguments, over a limit.
+    std::uint32_t running = 0;
+    std::uint32_t running_max = 0;
+    Duration time{};  ///< Of those that ended, waits included; one within a loop turn counts 0.
+    Duration time_max{};
+};
+
+/// One call while it is served: where its answer goes, and who counts it.
+struct Serving {
+    Serving(Mutex& q, Responder r, Form f = Form::indexes, MethodStats* s = nullptr,
+            std::uint32_t* of_object = nullptr)
+        : queue(q), respond(std::move(r)), form(f), stats(s), running(of_object) {
+        if (running) ++*running;
+        if (stats) begin();
+    }
+    Serving(Serving&& other) noexcept
+        : queue(other.queue),
+          respond(std::move(other.respond)),
+          form(other.form),
+          stats(std::exchange(other.stats, nullptr)),
+          running(std::exchange(other.running, nullptr)),
+          began(other.began) {}
+    Serving& operator=(Serving&&) = delete;
+    ~Serving() {
+        if (running) --*running;
+        if (stats) end();
+    }
+    Mutex& queue;  ///< Held by serial methods; outlives the call.
+    Responder respond;
+    Form form;  ///< Of the reply.
+    MethodStats* stats;
+    std::uint32_t* running;  ///< Calls of the object's method in progress; null: not limited.
+    TimePoint began{};
+
+private:
+    void begin() {
+        ++stats->calls;
+        if (++stats->running > stats->running_max) stats->running_max = stats->running;
+        if (current) began = current->executor->now();
+    }
+    void end() {
+        --stats->running;
+        if (!current || began == TimePoint{}) return;
+        const Duration took = current->executor->now() - began;
+        stats->time += took;
+        if (took > stats->time_max) stats->time_max = took;
+    }
+};
 
 /// One described method without its type: plain constants and a function of the module it is in.
 struct MethodEntry {
@@ -14,11 +68,11 @@ struct MethodEntry {
     std::uint64_t id;            ///< hash_method(type, name)
     Caller caller;
     bool serial;
+    Limit limit;
     std::size_t arity;
     /// Runs it on an object and answers; never throws. Reads the arguments before it first
-    /// suspends. `queue` is held by serial methods and outlives the task.
-    /// Errors answered: bad_arguments, timed_out (in the queue), the method's own.
-    Task<> (*serve)(void* object, BytesView arguments, Form form, Mutex& queue, Responder respond);
+    /// suspends. Errors answered: bad_arguments, timed_out (in the queue), the method's own.
+    Task<> (*serve)(void* object, BytesView arguments, Serving call);
 };
 
 namespace detail {
@@ -38,21 +92,21 @@ inline constexpr auto full_name_chars = make_full_name<M>();
 template <auto M>
 inline constexpr std::string_view full_name{full_name_chars<M>.data(), full_name_chars<M>.size()};
 
-void answer_bad_arguments(const Reader& reader, std::string_view method, Responder& respond);
+void answer_bad_arguments(const Reader& reader, std::string_view method, Serving& call);
 /// Of what was caught; called in its handler.
-void answer_failure(std::string_view method, Responder& respond);
+void answer_failure(std::string_view method, Serving& call);
 void throw_if_late();
 
 template <class T>
-void answer_value(Responder& respond, Form form, const T& value) {
-    respond.write_result([&](Writer& writer) {
-        writer.set_form(form);
+void answer_value(Serving& call, const T& value) {
+    call.respond.write_result([&](Writer& writer) {
+        writer.set_form(call.form);
         Codec<T>::encode(writer, value);
     });
 }
 
 template <auto M>
-Task<> serve(void* object, BytesView arguments, Form form, Mutex& queue, Responder respond) {
+Task<> serve(void* object, BytesView arguments, Serving call) {
     using S = signature<M>;
     using Result = typename S::Result;
     try {
@@ -60,13 +114,13 @@ Task<> serve(void* object, BytesView arguments, Form form, Mutex& queue, Respond
         {
             Reader reader(arguments);
             if (!Codec<typename S::Parameters>::decode(reader, values) || !reader.finish()) {
-                answer_bad_arguments(reader, full_name<M>, respond);
+                answer_bad_arguments(reader, full_name<M>, call);
                 co_return;
             }
         }
         std::conditional_t<described_member<M>().serial, std::optional<Semaphore::Permit>, char> turn{};
         if constexpr (described_member<M>().serial) {
-            turn.emplace(co_await queue.lock());
+            turn.emplace(co_await call.queue.lock());
             throw_if_late();
         }
         auto* self = static_cast<typename S::Class*>(object);
@@ -75,14 +129,14 @@ Task<> serve(void* object, BytesView arguments, Form form, Mutex& queue, Respond
         };
         if constexpr (is_task<typename S::Returned>) {
             if constexpr (std::is_void_v<Result>) co_await start();
-            else answer_value<Result>(respond, form, co_await start());
+            else answer_value<Result>(call, co_await start());
         } else {
             if constexpr (std::is_void_v<Result>) start();
-            else answer_value<Result>(respond, form, start());
+            else answer_value<Result>(call, start());
         }
-        if constexpr (std::is_void_v<Result>) respond(BytesView());
+        if constexpr (std::is_void_v<Result>) call.respond(BytesView());
     } catch (...) {
-        answer_failure(full_name<M>, respond);
+        answer_failure(full_name<M>, call);
     }
 }
 
@@ -94,7 +148,7 @@ consteval auto make_methods() {
         constexpr auto pointer = std::remove_cvref_t<decltype(m)>::pointer;
         if constexpr (check_method<pointer>)
             out[i++] = {m.name,   full_name<pointer>,        method_id<pointer>, m.caller,
-                        m.serial, signature<pointer>::arity, &serve<pointer>};
+                        m.serial, m.limit, signature<pointer>::arity, &serve<pointer>};
     });
     return out;
 }
@@ -110,18 +164,26 @@ constexpr std::span<const MethodEntry> methods_of() {
 template <auto M>
 inline constexpr MethodName method_name{method_id<M>, detail::full_name<M>};
 
+/// What calls of one limited method of one object have taken.
+struct LimitState {
+    std::uint32_t running = 0;
+    std::optional<TokenBucket> rate;
+};
+
 /// What a call needs to run on an object.
 struct Callee {
     void* object = nullptr;
     const MethodEntry* method = nullptr;
-    Scope* scope = nullptr;       ///< Owns the running call.
-    Mutex* queue = nullptr;       ///< Held by serial methods.
-    EntityId entity = 0;          ///< Who owner is, for the check.
-    Context* context = nullptr;   ///< What the call starts with; null: the scope's.
+    Scope* scope = nullptr;          ///< Owns the running call.
+    Mutex* queue = nullptr;          ///< Held by serial methods.
+    EntityId entity = 0;             ///< Who owner is, for the check.
+    const Context* context = nullptr;  ///< What the call starts with; null: the scope's.
+    MethodStats* stats = nullptr;
+    LimitState* limit = nullptr;     ///< Of a method with limits.
 };
 
-/// Checks who may, then runs the method as a task of the callee's scope and answers.
-/// Errors answered: forbidden, bad_arguments, the method's own.
+/// Checks who may and the limits, then runs the method as a task of the callee's scope and
+/// answers. Errors answered: forbidden, overloaded, bad_arguments, the method's own.
 void run_call(const Callee& callee, const IncomingCall& call, Responder respond);
 
 }  // namespace gyre::rpc

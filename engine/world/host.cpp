@@ -47,11 +47,12 @@ Context context_of(Host& host, EntityId id, Record* record) {
 }
 }  // namespace
 
-Record::Record(Host& h, EntityId i, const TypeTable& t)
+Record::Record(Host& h, EntityId i, const HostedType& hosted_)
     : host(h),
       id(i),
-      type(t),
-      scope(h.executor(), std::string(t.name) + (i ? "/" + std::to_string(i) : ""),
+      hosted(hosted_),
+      type(*hosted_.table),
+      scope(h.executor(), std::string(type.name) + (i ? "/" + std::to_string(i) : ""),
             context_of(h, i, this)),
       timers(*this) {
     object = ::operator new(type.size, std::align_val_t(type.align));
@@ -75,33 +76,37 @@ Result<> Host::add_types(std::span<const TypeTable* const> types) {
     for (const TypeTable* type : types) {
         if (types_.contains(type->name))
             return Error(errc::conflict, "two modules describe a type \"" + std::string(type->name) + "\"");
-        TypeIndex index{type, {}};
-        for (const auto& method : type->methods) index.methods.emplace(method.id, Slot{nullptr, &method});
+        HostedType& hosted = types_[std::string(type->name)];
+        hosted.table = type;
+        const auto add = [&](const rpc::MethodEntry& method, void* (*access)(void*)) {
+            const bool limited = method.limit.at_once || method.limit.per_second;
+            const auto [slot, added] = hosted.methods.insert(
+                method.id, {access, &method, &stats_[method.full_name], limited ? hosted.limited + 1 : 0});
+            if (!added) return;
+            hosted.limited += limited;
+            if (type->kind == TypeKind::entity && type->stored) stored_by_method_[method.id].push_back(type);
+        };
+        for (const auto& method : type->methods) add(method, nullptr);
         for (const auto& component : type->components)
-            for (const auto& method : component.type->methods)
-                index.methods.emplace(method.id, Slot{component.access, &method});
-        if (type->kind == TypeKind::entity && type->stored)
-            for (const auto& [id, slot] : index.methods) stored_by_method_[id].push_back(type);
-        types_.emplace(std::string(type->name), std::move(index));
+            for (const auto& method : component.type->methods) add(method, component.access);
     }
     return {};
 }
 
 const TypeTable* Host::find_type(std::string_view name) const {
     const auto found = types_.find(name);
-    return found == types_.end() ? nullptr : found->second.type;
+    return found == types_.end() ? nullptr : found->second.table;
 }
 std::vector<const TypeTable*> Host::types() const {
     std::vector<const TypeTable*> all;
-    for (const auto& [name, index] : types_) all.push_back(index.type);
+    for (const auto& [name, hosted] : types_) all.push_back(hosted.table);
     return all;
 }
 
-const Host::Slot* Host::find_method(const TypeTable& type, std::uint64_t method) const {
-    const auto index = types_.find(type.name);
-    if (index == types_.end()) return nullptr;
-    const auto found = index->second.methods.find(method);
-    return found == index->second.methods.end() ? nullptr : &found->second;
+const HostedType& Host::hosted(const TypeTable& type) const {
+    const auto found = types_.find(type.name);
+    GYRE_ASSERT(found != types_.end(), "the type of an entity was added to its host");
+    return found->second;
 }
 
 Record& Host::create(const TypeTable& type, EntityId id,
@@ -111,7 +116,9 @@ Record& Host::create(const TypeTable& type, EntityId id,
         GYRE_ASSERT(id == 0, "an entity with this id is here already");
         id = make_entity_id(0, random_());
     }
-    auto& record = *entities_.emplace(id, std::make_unique<Record>(*this, id, type)).first->second;
+    auto made = std::make_unique<Record>(*this, id, hosted(type));
+    Record& record = *made;
+    entities_.insert(id, std::move(made));
     if (init) {
         ContextGuard guard(&record.scope.context());
         try {
@@ -171,9 +178,9 @@ Task<> Host::stop(Record& record) {
 }
 
 Task<> Host::destroy(EntityId id) {
-    const auto found = entities_.find(id);
-    if (found == entities_.end() || found->second->stopping) co_return;
-    Record& record = *found->second;
+    Record* const found = find(id);
+    if (!found || found->stopping) co_return;
+    Record& record = *found;
     if (current->scope == &record.scope)
         throw Error("closed_from_inside", record.scope.name() + " is destroyed by itself: retire() it");
     co_await stop(record);
@@ -198,25 +205,26 @@ Task<> Host::gone(EntityId id) {
 void Host::retire(EntityId id) { (void)go(*node_.scope, destroy(id)); }
 
 Record* Host::find(EntityId id) const {
-    const auto found = entities_.find(id);
-    return found == entities_.end() ? nullptr : found->second.get();
+    const auto* found = entities_.find(id);
+    return found ? found->get() : nullptr;
 }
 
 std::vector<EntityId> Host::ids(std::string_view type) const {
     std::vector<EntityId> all;
-    for (const auto& [id, record] : entities_)
+    entities_.each([&](EntityId id, const std::unique_ptr<Record>& record) {
         if (type.empty() || record->type.name == type) all.push_back(id);
+    });
     std::sort(all.begin(), all.end());
     return all;
 }
 
 Task<> Host::start_services(std::string_view role) {
-    for (const auto& [name, index] : types_) {
-        const TypeTable* type = index.type;
+    for (auto& [name, hosted] : types_) {
+        const TypeTable* type = hosted.table;
         if (type->kind != TypeKind::service || (!type->role.empty() && type->role != role)) continue;
-        services_.push_back(std::make_unique<Record>(*this, 0, *type));
+        services_.push_back(std::make_unique<Record>(*this, 0, hosted));
         Record& record = *services_.back();
-        for (const auto& [id, slot] : index.methods) service_by_method_.emplace(id, &record);
+        for (const auto& method : type->methods) service_by_method_.insert(method.id, &record);
         auto join = [](Join<> job) -> Task<> { co_await job; };
         co_await join(go(record.scope, start(record)));
     }
@@ -226,7 +234,9 @@ Task<> Host::stop_services() {
     while (!services_.empty()) {
         Record& record = *services_.back();
         co_await stop(record);
-        std::erase_if(service_by_method_, [&](const auto& at) { return at.second == &record; });
+        for (const auto& method : record.type.methods)
+            if (Record** at = service_by_method_.find(method.id); at && *at == &record)
+                service_by_method_.erase(method.id);
         services_.pop_back();
     }
 }
@@ -242,18 +252,18 @@ Task<> Host::destroy_all() {
     std::vector<Join<>> running;
     for (const EntityId id : ids({})) running.push_back(go(destroy(id)));
     for (auto& job : running) co_await job;
-    while (!entities_.empty()) co_await yield();  // those already on their way
+    while (entities_.size() > 0) co_await yield();  // those already on their way
 }
 
 void Host::dispatch(const rpc::IncomingCall& call, rpc::Responder respond) {
     if (call.entity == 0) {
-        const auto found = service_by_method_.find(call.method.id);
-        if (found == service_by_method_.end()) {
+        Record* const* found = service_by_method_.find(call.method.id);
+        if (!found) {
             respond(Error(errc::unknown_method, "no service of " + node_.name + " has " +
                                                     std::string(call.method.text)));
             return;
         }
-        deliver(*found->second, call, std::move(respond));
+        deliver(**found, call, std::move(respond));
         return;
     }
     if (Record* record = find(call.entity)) {
@@ -279,7 +289,7 @@ void Host::deliver(Record& record, const rpc::IncomingCall& call, rpc::Responder
         respond(Error(errc::entity_gone, record.scope.name() + " is stopping"));
         return;
     }
-    const Slot* slot = find_method(record.type, call.method.id);
+    const HostedType::Slot* slot = record.hosted.methods.find(call.method.id);
     if (!slot) {
         respond(Error(errc::unknown_method,
                       std::string(record.type.name) + " has no " + std::string(call.method.text)));
@@ -293,12 +303,19 @@ void Host::deliver(Record& record, const rpc::IncomingCall& call, rpc::Responder
         return;
     }
     void* object = slot->access ? slot->access(record.object) : record.object;
+    rpc::LimitState* limit = nullptr;
+    if (slot->limit) {
+        if (!record.limits) record.limits.reset(new rpc::LimitState[record.hosted.limited]);
+        limit = &record.limits[slot->limit - 1];
+    }
     rpc::run_call({.object = object,
                    .method = slot->method,
                    .scope = &record.scope,
                    .queue = &record.serial,
                    .entity = record.id,
-                   .context = &record.scope.context()},
+                   .context = &record.scope.context(),
+                   .stats = slot->stats,
+                   .limit = limit},
                   call, std::move(respond));
 }
 
@@ -336,7 +353,7 @@ void Host::run_method(Record& record, std::uint64_t method) {
     rpc::IncomingCall call;
     call.entity = record.id;
     call.arguments = no_arguments;
-    const Slot* slot = find_method(record.type, method);
+    const HostedType::Slot* slot = record.hosted.methods.find(method);
     GYRE_ASSERT(slot, "a timer names a method of its own entity");
     call.method = {slot->method->id, slot->method->full_name};
     deliver(record, call, {});

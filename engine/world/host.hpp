@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <gyre/base/id_map.hpp>
 #include <gyre/world/type_table.hpp>
 #include <list>
 #include <map>
@@ -43,12 +44,26 @@ private:
     std::list<std::unique_ptr<One>> timers_;
 };
 
+/// A type on one node: where its methods are.
+struct HostedType {
+    struct Slot {
+        void* (*access)(void* entity) = nullptr;  ///< Null: the object itself.
+        const rpc::MethodEntry* method = nullptr;
+        rpc::MethodStats* stats = nullptr;  ///< Of all types that have the component.
+        std::size_t limit = 0;              ///< Of a limited method: its index + 1.
+    };
+    const TypeTable* table = nullptr;
+    IdMap<Slot> methods;
+    std::size_t limited = 0;
+};
+
 /// One living entity or service: engine memory around the game's object.
 struct Record {
-    Record(Host& host, EntityId id, const TypeTable& type);
+    Record(Host& host, EntityId id, const HostedType& hosted);
     ~Record();
     Host& host;
     const EntityId id;  ///< 0: a service.
+    const HostedType& hosted;
     const TypeTable& type;
     void* object = nullptr;
     Scope scope;
@@ -57,6 +72,7 @@ struct Record {
     Event started;
     std::shared_ptr<Event> ended = std::make_shared<Event>();  ///< Set when it is no more.
     bool stopping = false;
+    std::unique_ptr<rpc::LimitState[]> limits;  ///< Made by the first call of a limited method.
     std::shared_ptr<void> storage;  ///< What the persistence layer keeps with it.
 };
 
@@ -80,6 +96,7 @@ public:
     Result<> add_types(std::span<const TypeTable* const> types);
     const TypeTable* find_type(std::string_view name) const;
     std::vector<const TypeTable*> types() const;
+    const HostedType& hosted(const TypeTable& type) const;  ///< Of one that was added.
 
     /// Constructs, calls `init`, then on_start of entity and components as its first task.
     /// id 0: a new random one.
@@ -108,19 +125,11 @@ public:
 
     void dispatch(const rpc::IncomingCall& call, rpc::Responder respond) override;
     bool owns(EntityId id) const override { return entities_.contains(id); }
-    /// The object within a record that has a method; null: none has.
-    struct Slot {
-        void* (*access)(void* entity);  ///< Null: the object itself.
-        const rpc::MethodEntry* method;
-    };
-    const Slot* find_method(const TypeTable& type, std::uint64_t method) const;
     void run_method(Record& record, std::uint64_t method);  ///< Without arguments: timers.
+    /// By "Type.method", of every type that was added.
+    const std::map<std::string_view, rpc::MethodStats>& method_stats() const { return stats_; }
 
 private:
-    struct TypeIndex {
-        const TypeTable* type;
-        std::unordered_map<std::uint64_t, Slot> methods;
-    };
     void deliver(Record& record, const rpc::IncomingCall& call, rpc::Responder respond);
     using StoredTypes = std::vector<const TypeTable*>;
     Task<> deliver_later(EntityId entity, const StoredTypes* types, std::string method_text,
@@ -131,10 +140,11 @@ private:
     Executor& executor_;
     NodeIdentity& node_;
     std::function<std::uint64_t()> random_;
-    std::map<std::string, TypeIndex, std::less<>> types_;
+    std::map<std::string, HostedType, std::less<>> types_;
+    std::map<std::string_view, rpc::MethodStats> stats_;
     std::unordered_map<std::uint64_t, StoredTypes> stored_by_method_;
-    std::unordered_map<std::uint64_t, Record*> service_by_method_;
-    std::unordered_map<EntityId, std::unique_ptr<Record>> entities_;
+    IdMap<Record*> service_by_method_;
+    IdMap<std::unique_ptr<Record>> entities_;
     std::vector<std::unique_ptr<Record>> services_;
     Keeper* keeper_ = nullptr;
     bool ending_ = false;  // loads nothing more

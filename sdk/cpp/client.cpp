@@ -70,9 +70,10 @@ public:
             return;
         }
         const Route& route = found->second;
-        (void)go(scope, keep(route.handler, route.method->serve(route.handler->object, call.arguments,
-                                                                call.form, route.handler->serial,
-                                                                std::move(respond))));
+        (void)go(scope, keep(route.handler, route.method->serve(
+                                                 route.handler->object, call.arguments,
+                                                 {route.handler->serial, std::move(respond),
+                                                  call.form})));
     }
 
     struct Route {
