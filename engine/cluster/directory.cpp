@@ -20,9 +20,15 @@ Directory::Directory(Executor& executor, Registry& registry, Duration suspicion)
 }
 Directory::~Directory() { registry_.on_change = nullptr; }
 
+std::vector<const NodeInfo*> Directory::nodes_of(std::string_view role) const {
+    if (!role.empty()) return view().of_role(role);
+    std::vector<const NodeInfo*> all;
+    for (const auto& [name, node] : view().nodes()) all.push_back(&node);
+    return all;
+}
 std::vector<NodeInfo> Directory::of_role(std::string_view role) const {
     std::vector<NodeInfo> nodes;
-    for (const NodeInfo* node : view().of_role(role)) nodes.push_back(*node);
+    for (const NodeInfo* node : nodes_of(role)) nodes.push_back(*node);
     return nodes;
 }
 std::optional<NodeInfo> Directory::find(std::string_view name) const {
@@ -38,11 +44,16 @@ std::optional<NodeInfo> Directory::home(std::string_view role, std::uint64_t ent
     return copy(choose(role, entity, false));
 }
 
+const io::Endpoint* Directory::home_address(std::string_view role, std::uint64_t entity) const {
+    const NodeInfo* node = choose(role, entity, false);
+    return node ? &node->address : nullptr;
+}
+
 const NodeInfo* Directory::choose(std::string_view role, std::uint64_t key,
                                   bool avoid_suspected) const {
     const NodeInfo* best = nullptr;
     std::pair<bool, std::uint64_t> best_rank;
-    for (const NodeInfo* node : view().of_role(role)) {
+    for (const NodeInfo* node : nodes_of(role)) {
         if (node->draining) continue;
         const std::pair rank(!avoid_suspected || !suspected(*node), mix(fnv1a(node->name) ^ key));
         if (!best || rank > best_rank) best = node, best_rank = rank;
@@ -50,11 +61,26 @@ const NodeInfo* Directory::choose(std::string_view role, std::uint64_t key,
     return best;
 }
 
+std::optional<NodeInfo> Directory::pick_any(std::string_view role) {
+    auto last = last_any_.find(role);
+    if (last == last_any_.end()) last = last_any_.emplace(std::string(role), std::string()).first;
+    const NodeInfo* best = nullptr;
+    std::tuple<bool, bool, std::string_view> best_rank;
+    for (const NodeInfo* node : nodes_of(role)) {
+        if (node->draining) continue;
+        const std::tuple rank(suspected(*node), node->name <= last->second,
+                              std::string_view(node->name));
+        if (!best || rank < best_rank) best = node, best_rank = rank;
+    }
+    if (best) last->second = best->name;
+    return copy(best);
+}
+
 std::optional<NodeInfo> Directory::pick_least_loaded(std::string_view role) {
     if (executor_.now() - picks_since_ >= 1s) picks_.clear(), picks_since_ = executor_.now();
     const NodeInfo* best = nullptr;
     std::tuple<bool, std::uint64_t, std::uint64_t, std::uint64_t> best_rank;
-    for (const NodeInfo* node : view().of_role(role)) {
+    for (const NodeInfo* node : nodes_of(role)) {
         if (node->draining) continue;
         const auto picks = picks_.find(node->name);
         const std::uint64_t picked = picks == picks_.end() ? 0 : picks->second;
@@ -83,7 +109,12 @@ bool Directory::suspected(const NodeInfo& node) const {
 }
 
 void Directory::changed(const NodeInfo* before, const NodeInfo* after) {
-    if (before && after && before->incarnation == after->incarnation) return;
+    if (before && after && before->incarnation == after->incarnation) {
+        if (before->draining == after->draining) return;
+        const std::string role = after->role;
+        homes_changed_.tell(role);
+        return;
+    }
     // A callback may change the view: tell about copies.
     if (before) {
         const NodeInfo gone = *before;
@@ -91,10 +122,14 @@ void Directory::changed(const NodeInfo* before, const NodeInfo* after) {
         suspicions_.erase(gone.address);
         log::info("cluster.node_left", {{"name", gone.name}, {"incarnation", gone.incarnation}});
         left_.tell(gone);
-        if (!next) return;
+        if (!next) {
+            homes_changed_.tell(gone.role);
+            return;
+        }
         log::info("cluster.node_joined",
                   {{"name", next->name}, {"incarnation", next->incarnation}});
         joined_.tell(*next);
+        homes_changed_.tell(next->role);
         return;
     }
     const NodeInfo come = *after;
@@ -103,6 +138,7 @@ void Directory::changed(const NodeInfo* before, const NodeInfo* after) {
                                       {"address", come.address.to_string()},
                                       {"incarnation", come.incarnation}});
     joined_.tell(come);
+    homes_changed_.tell(come.role);
 }
 
 Subscription Directory::on_joined(std::function<void(const NodeInfo&)> callback) {
@@ -111,19 +147,8 @@ Subscription Directory::on_joined(std::function<void(const NodeInfo&)> callback)
 Subscription Directory::on_left(std::function<void(const NodeInfo&)> callback) {
     return left_.add(std::move(callback));
 }
-
-EntityResolver::EntityResolver(const Directory& directory, Roles roles)
-    : directory_(directory), roles_(std::move(roles)) {}
-
-Task<io::Endpoint> EntityResolver::locate(EntityId id, std::string_view type) {
-    const auto role = roles_.find(type);
-    if (role == roles_.end())
-        throw Error(errc::unavailable, "no role hosts entities of type=" + std::string(type));
-    const auto node = directory_.home(role->second, id);
-    if (!node)
-        throw Error(errc::unavailable, "no node of role=" + role->second + " takes entity=" +
-                                           std::to_string(id) + " of type=" + std::string(type));
-    co_return node->address;
+Subscription Directory::on_homes_changed(std::function<void(const std::string&)> callback) {
+    return homes_changed_.add(std::move(callback));
 }
 
 }  // namespace gyre::cluster

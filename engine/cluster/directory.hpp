@@ -17,12 +17,14 @@ public:
     const View& view() const { return registry_.view(); }
     Registry& registry() { return registry_; }
 
+    // An empty role stands for every node.
     std::vector<NodeInfo> of_role(std::string_view role) const;  ///< All, by name.
     std::optional<NodeInfo> find(std::string_view name) const;
     std::optional<NodeInfo> by_address(const io::Endpoint& address) const;
 
-    // The next two choose among nodes that do not drain. A suspected one only when there is no
+    // The next three choose among nodes that do not drain. A suspected one only when there is no
     // other: it may just have lost one link. nullopt: none.
+    std::optional<NodeInfo> pick_any(std::string_view role);  ///< One after the other, by name.
     /// Each pick counts as a load of 10 for a second, so that a burst spreads before nodes report.
     std::optional<NodeInfo> pick_least_loaded(std::string_view role);
     /// The same node for the same key on all nodes with the same view (highest random weight): a
@@ -31,6 +33,8 @@ public:
     /// The same for an entity's home, whatever is suspected: where it is, it stays until the
     /// registry says that its node is gone. A broken link moves nobody.
     std::optional<NodeInfo> home(std::string_view role, std::uint64_t entity) const;
+    /// Its address; valid until the view changes. Null: none. Allocates nothing.
+    const io::Endpoint* home_address(std::string_view role, std::uint64_t entity) const;
 
     /// A link to it was lost: avoid the node until it registers anew or trust() is called.
     void suspect(const io::Endpoint& address);
@@ -41,8 +45,11 @@ public:
     /// already, perhaps the same process with its links whole.
     Subscription on_joined(std::function<void(const NodeInfo&)> callback);
     Subscription on_left(std::function<void(const NodeInfo&)> callback);
+    /// home() may have another answer for entities of this role: a node came, left or drains.
+    Subscription on_homes_changed(std::function<void(const std::string& role)> callback);
 
 private:
+    std::vector<const NodeInfo*> nodes_of(std::string_view role) const;
     const NodeInfo* choose(std::string_view role, std::uint64_t key, bool avoid_suspected) const;
     void changed(const NodeInfo* before, const NodeInfo* after);
     struct Suspicion {
@@ -55,22 +62,9 @@ private:
     std::map<io::Endpoint, Suspicion> suspicions_;
     std::map<std::string, std::uint64_t> picks_;
     TimePoint picks_since_;
+    std::map<std::string, std::string, std::less<>> last_any_;  // of each role
     Subscribers<const NodeInfo&> joined_, left_;
-};
-
-/// Finds entities by rendezvous over the role that hosts their type. Soft: when nodes come and
-/// go, an entity may still live where it was; loading settles who owns it.
-class EntityResolver final : public rpc::Resolver {
-public:
-    using Roles = std::map<std::string, std::string, std::less<>>;  ///< Of each type.
-    EntityResolver(const Directory& directory, Roles roles);
-    void set_roles(Roles roles) { roles_ = std::move(roles); }
-    /// Error: unavailable, names the type and the role.
-    Task<io::Endpoint> locate(EntityId id, std::string_view type) override;
-
-private:
-    const Directory& directory_;
-    Roles roles_;
+    Subscribers<const std::string&> homes_changed_;
 };
 
 }  // namespace gyre::cluster

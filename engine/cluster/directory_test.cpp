@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include <gyre/cluster/directory.hpp>
+#include <gyre/cluster/entity_resolver.hpp>
 #include <gyre/cluster/embedded_registry.hpp>
 #include <gyre/codec/json.hpp>
 #include <gyre/sim/world.hpp>
@@ -161,19 +161,16 @@ TEST_F(DirectoryTest, a_subscription_ends_with_its_object_even_while_it_is_told)
 TEST_F(DirectoryTest, entities_are_where_their_key_falls) {
     EntityResolver resolver(directory, {{"Avatar", "lobby"}});
     const auto error_of = [&](std::string_view type) {
-        try {
-            (void)world.run(machine, resolver.locate(7, type));
-            return std::string("none");
-        } catch (const Error& error) {
-            EXPECT_EQ(error.code(), "unavailable");
-            return error.message();
-        }
+        EXPECT_FALSE(resolver.known(7, type));
+        const Error error = resolver.why_unknown(7, type);
+        EXPECT_EQ(error.code(), "unavailable");
+        return error.message();
     };
     EXPECT_NE(error_of("Avatar").find("role=lobby"), std::string::npos);
     EXPECT_NE(error_of("Match").find("type=Match"), std::string::npos);
     add("lobby_0"), add("lobby_1");
     for (EntityId id = 1; id < 20; ++id)
-        EXPECT_EQ(world.run(machine, resolver.locate(id, "Avatar")),
+        EXPECT_EQ(*resolver.known(id, "Avatar"),
                   directory.rendezvous("lobby", id)->address);
 }
 

@@ -5,3 +5,5 @@
 #include <gyre/module/manifest.hpp>
 #include <gyre/module/node.hpp>
 #include <gyre/module/online.hpp>
+#include <gyre/module/services.hpp>
+#include <gyre/world/group.hpp>

@@ -1,5 +1,5 @@
 #pragma once
-#include <gyre/cluster/directory.hpp>
+#include <gyre/cluster/entity_resolver.hpp>
 #include <gyre/config/config.hpp>
 #include <gyre/metric/registry.hpp>
 #include <gyre/persist/persist.hpp>
@@ -26,6 +26,7 @@ public:
     world::Host& host;
     rpc::Rpc& rpc;
     cluster::Directory& directory;
+    cluster::EntityResolver& resolver;
     store::Store& store;
     persistence::Persist& persist;
     const config::Document& config;

@@ -1,12 +1,16 @@
 #include <gyre/log/log.hpp>
+#include <gyre/module/locations.hpp>
 #include <gyre/node/node_runtime.hpp>
 #include <gyre/node/node_service.hpp>
+#include <gyre/world/fanout.hpp>
 
 namespace gyre::node {
 namespace {
 
 constexpr const world::TypeTable* engine_types[] = {&world::table<NodeService>,
-                                                    &world::table<module::Clients>};
+                                                    &world::table<module::Clients>,
+                                                    &world::table<module::Whereabouts>,
+                                                    &world::table<world::Fanout>};
 
 class RegistryOwners : public persistence::Owners {
 public:
@@ -45,9 +49,10 @@ public:
           rpc_(parts_.io, scope_, rpc_config(), host_),
           directory_(parts_.io.executor(), *registry_),
           resolver_(directory_, homes()),
+          locations_(host_, directory_, resolver_, scope_),
           owners_(*registry_, directory_, spec_.name),
           persist_(host_, parts_.store.documents(), owners_, persist_config()),
-          node_{parts_.io,  scope_,        host_,    rpc_,        directory_, parts_.store,
+          node_{parts_.io,  scope_,        host_,    rpc_,        directory_, resolver_, parts_.store,
                 persist_,   parts_.config, metrics_, parts_.keys, info_} {
         identity_.scope = &scope_;
         identity_.rpc = &rpc_;
@@ -63,6 +68,7 @@ public:
             ContextGuard guard(&scope_.context());
             log::warn("node.link_lost", {{"to", at.to_string()}, {"reason", reason.what()}});
             directory_.suspect(at);
+            resolver_.distrust(at);
         };
         rpc_.on_link_opened = [this](const io::Endpoint& at) { directory_.trust(at); };
     }
@@ -71,6 +77,7 @@ public:
         host_.add_types(engine_types).value();
         for (const auto& module : parts_.modules) host_.add_types(module.types()).value();
         rpc_.listen({parts_.cluster.host, spec_.port}).value();
+        resolver_.set_self(rpc_.address());
         info_.name = spec_.name;
         info_.role = spec_.role;
         info_.address = rpc_.address();
@@ -122,6 +129,7 @@ public:
     rpc::Rpc rpc_;
     cluster::Directory directory_;
     cluster::EntityResolver resolver_;
+    module::Locations locations_;
     RegistryOwners owners_;
     persistence::Persist persist_;
     metric::Registry metrics_;

@@ -22,6 +22,9 @@ public:
     Task<> reach();
     Writer& arguments();
     bool await_ready();
+    /// The call ended with `error`: did its entity move, so that it is to be made once more, to
+    /// what `to` and `options` are now? `followed`: it was before. Error: entity_gone, then too.
+    bool follow(const Error& error, Destination& to, CallOptions& options, bool& followed);
 
 private:
     bool find_link();

@@ -38,11 +38,17 @@ Reply<M> call_method(Destination to, typename signature<M>::Parameters values) {
     Rpc& rpc = running();
     CallOptions options = rpc.default_options();
     if (to.limit > Duration::zero()) options.limit = to.limit;
-    Outgoing call(rpc, to, method_name<M>, options);
-    if (!call.at_hand()) co_await call.reach();
-    Codec<typename signature<M>::Parameters>::encode(call.arguments(), values);
-    const BytesView value = co_await call;
-    co_return read_reply<typename signature<M>::Result>(value, full_name<M>);
+    for (bool followed = false;;) {
+        Outgoing call(rpc, to, method_name<M>, options);
+        if (!call.at_hand()) co_await call.reach();
+        Codec<typename signature<M>::Parameters>::encode(call.arguments(), values);
+        try {
+            const BytesView value = co_await call;
+            co_return read_reply<typename signature<M>::Result>(value, full_name<M>);
+        } catch (const Error& error) {
+            if (!call.follow(error, to, options, followed)) throw;
+        }
+    }
 }
 
 /// call<M>(...) as overloads with M's own parameter types: braces and narrowing behave as in a

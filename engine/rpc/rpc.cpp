@@ -1,6 +1,7 @@
 #include <cstring>
 #include <gyre/codec/codec.hpp>
 #include <gyre/log/log.hpp>
+#include <gyre/rpc/moved.hpp>
 #include <gyre/rpc/outgoing.hpp>
 #include <gyre/base/hash.hpp>
 #include <gyre/secure/link_proof.hpp>
@@ -207,6 +208,7 @@ Task<> Rpc::dial(io::Endpoint to) {
                                      (link.back_off / 2).count())));
     }
     link.settled.notify_all();
+    if (link.failure && on_link_lost && !closed_) on_link_lost(to, *link.failure);
 }
 
 namespace {
@@ -285,7 +287,9 @@ Task<> Outgoing::reach() {
         address = *to_.at;
     } else {
         if (!rpc_.resolver_) throw Error(errc::entity_gone, std::string(method_.text));
-        address = co_await with_timeout(left(), rpc_.resolver_->locate(to_.entity, to_.type));
+        const io::Endpoint* known = rpc_.resolver_->known(to_.entity, to_.type);
+        if (!known) throw rpc_.resolver_->why_unknown(to_.entity, to_.type);
+        address = *known;
         if (same(address, rpc_.address_)) co_return;
     }
     link_ = rpc_.open_link_to(address);
@@ -329,16 +333,42 @@ bool Outgoing::await_ready() {
     return PendingReply::await_ready();
 }
 
+bool Outgoing::follow(const Error& error, Destination& to, CallOptions& options, bool& followed) {
+    Resolver* resolver = rpc_.resolver_;
+    if (to.entity == 0 || !resolver || (to.at && !followed)) return false;
+    const auto next = read_moved(error, to.entity);  // only this says that it has not run
+    if (next && !followed) {
+        resolver->moved(to.entity, *next);
+        to.at = *next;
+        options.limit = at_ - rpc_.io_.now();
+        return followed = true;
+    }
+    if (next || says_gone(error, to.entity)) resolver->forget(to.entity);
+    if (next)
+        throw Error(errc::entity_gone, std::string(to.type) + " " + std::to_string(to.entity) +
+                                           " is not at " + to.at->to_string() + " either");
+    return false;
+}
+
 Task<Bytes> Rpc::call(Destination to, MethodName method, Bytes arguments, CallOptions options) {
-    Outgoing call(*this, to, method, options);
-    if (!call.at_hand()) co_await call.reach();
-    call.arguments().encoded(arguments);
-    const BytesView value = co_await call;
-    co_return Bytes(value.begin(), value.end());
+    for (bool followed = false;;) {
+        Outgoing call(*this, to, method, options);
+        if (!call.at_hand()) co_await call.reach();
+        call.arguments().encoded(arguments);
+        try {
+            const BytesView value = co_await call;
+            co_return Bytes(value.begin(), value.end());
+        } catch (const Error& error) {
+            if (!call.follow(error, to, options, followed)) throw;
+        }
+    }
 }
 
 void Rpc::notify(const Destination& to, MethodName method, BytesView arguments) {
-    if (is_here(to)) {
+    const io::Endpoint* address = to.at                    ? &*to.at
+                                  : resolver_ && !is_here(to) ? resolver_->known(to.entity, to.type)
+                                                           : nullptr;
+    if (is_here(to) || (address && same(*address, address_))) {
         IncomingCall call;
         call.entity = to.entity;
         call.method = method;
@@ -346,8 +376,6 @@ void Rpc::notify(const Destination& to, MethodName method, BytesView arguments) 
         local_.dispatch(call, Responder());
         return;
     }
-    const io::Endpoint* address =
-        to.at ? &*to.at : resolver_ ? resolver_->known(to.entity, to.type) : nullptr;
     if (Connection* connection = address ? open_link_to(*address) : nullptr) {
         if (!connection->notify(to.entity, method, arguments))
             log::warn("rpc.notify_dropped", {{"to", address->to_string()}, {"method", method.text}});
@@ -362,7 +390,9 @@ Task<> Rpc::notify_later(Destination to, std::string type, std::uint64_t method,
     try {
         if (!to.at) {
             if (!resolver_) throw Error(errc::entity_gone, text);
-            to.at = co_await with_timeout(config_.call_limit, resolver_->locate(to.entity, type));
+            const io::Endpoint* known = resolver_->known(to.entity, type);
+            if (!known) throw resolver_->why_unknown(to.entity, type);
+            to.at = *known;
         }
         const auto connection = co_await with_timeout(config_.call_limit, link(*to.at));
         (void)connection->notify(to.entity, {method, text}, arguments);

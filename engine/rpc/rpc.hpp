@@ -14,15 +14,16 @@ struct Destination {
     Duration limit{};                ///< Not more than zero: the node's default.
 };
 
-/// Where entities are. Implemented above (cluster); answers may be stale.
+/// Where entities are. Implemented above (cluster); answers at once, and may be stale.
 class Resolver {
 public:
     virtual ~Resolver() = default;
-    /// The node that has, or will load, entity `id` of a described type.
-    /// Errors: entity_gone, unavailable.
-    virtual Task<io::Endpoint> locate(EntityId id, std::string_view type) = 0;
-    /// The same when no wait is needed for it; null: ask locate(). Valid until the next await.
-    virtual const io::Endpoint* known(EntityId, std::string_view) { return nullptr; }
+    /// The node that has, or will load, entity `id` of a described type, or that knows who has it.
+    /// Valid until the next await. Null: see why_unknown().
+    virtual const io::Endpoint* known(EntityId id, std::string_view type) = 0;
+    virtual Error why_unknown(EntityId id, std::string_view type) const = 0;  ///< unavailable.
+    virtual void moved(EntityId id, const io::Endpoint& to) = 0;  ///< A node has told so.
+    virtual void forget(EntityId id) = 0;  ///< It is not where it was said to be.
 };
 
 struct RpcConfig {
@@ -48,11 +49,13 @@ public:
     const std::string& name() const { return config_.name; }
     const RpcConfig& config() const { return config_; }
     void set_resolver(Resolver* resolver) { resolver_ = resolver; }
-    /// A link that was open is lost: (address, reason). Called outside of tasks.
+    Resolver* resolver() const { return resolver_; }
+    /// A link is lost, or could not be opened: (address, reason). Perhaps outside of tasks.
     std::function<void(const io::Endpoint&, const Error&)> on_link_lost;
     std::function<void(const io::Endpoint&)> on_link_opened;
 
     /// To a service or entity; the own address needs no link. The reply is still encoded.
+    /// An entity that has moved is called once more where it is now, unless an address was given.
     /// Errors: the callee's; timed_out, disconnected, cancelled (each: it may have run);
     /// entity_gone, unavailable, too_large (it has not).
     Task<Bytes> call(Destination to, MethodName method, Bytes arguments, CallOptions options);

@@ -32,6 +32,7 @@ struct IncomingCall {
     TimePoint deadline = TimePoint::max();
     std::uint64_t trace = 0;
     Form form = Form::indexes;  ///< Of the reply.
+    bool forwarded = false;     ///< By the node where it was looked for first: not once more.
 };
 
 /// Where the answer goes. Answer once; dropped unanswered, it answers `internal`.

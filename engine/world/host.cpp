@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <gyre/log/log.hpp>
-#include <gyre/world/host.hpp>
+#include <gyre/rpc/moved.hpp>
+#include <gyre/world/fanout.hpp>
 
 namespace gyre::world {
 
@@ -84,7 +85,7 @@ Result<> Host::add_types(std::span<const TypeTable* const> types) {
                 method.id, {access, &method, &stats_[method.full_name], limited ? hosted.limited + 1 : 0});
             if (!added) return;
             hosted.limited += limited;
-            if (type->kind == TypeKind::entity && type->stored) stored_by_method_[method.id].push_back(type);
+            if (type->kind == TypeKind::entity) types_by_method_[method.id].push_back(type);
         };
         for (const auto& method : type->methods) add(method, nullptr);
         for (const auto& component : type->components)
@@ -109,6 +110,11 @@ const HostedType& Host::hosted(const TypeTable& type) const {
     return found->second;
 }
 
+std::string_view Host::type_of_method(std::uint64_t method) const {
+    const auto found = types_by_method_.find(method);
+    return found == types_by_method_.end() ? std::string_view() : found->second.front()->name;
+}
+
 Record& Host::create(const TypeTable& type, EntityId id,
                      const std::function<void(void*)>& init) {
     GYRE_ASSERT(type.kind == TypeKind::entity, "create() makes entities");
@@ -128,6 +134,7 @@ Record& Host::create(const TypeTable& type, EntityId id,
             throw;
         }
     }
+    if (on_presence) on_presence(id, type, true);
     (void)go(record.scope, start(record));
     return record;
 }
@@ -159,6 +166,8 @@ Task<> run_on_stop(const TypeTable* type, void* object) {
 
 Task<> Host::stop(Record& record) {
     record.stopping = true;
+    for (const auto& group : std::exchange(record.groups, {}))
+        if (const auto there = group.lock()) there->entity_ended(record.id);
     record.timers.cancel_all();
     co_await record.scope.close();
     record.started.set();
@@ -191,6 +200,7 @@ Task<> Host::destroy(EntityId id) {
                        {{"type", record.type.name}, {"entity", id}, {"error", saved.error().what()}});
     }
     const auto ended = record.ended;
+    if (on_presence) on_presence(id, record.type, false);
     entities_.erase(id);
     ended->set();
 }
@@ -270,12 +280,32 @@ void Host::dispatch(const rpc::IncomingCall& call, rpc::Responder respond) {
         deliver(*record, call, std::move(respond));
         return;
     }
-    const auto stored = stored_by_method_.find(call.method.id);
+    dispatch_absent(call, std::move(respond));
+}
+
+void Host::dispatch_absent(const rpc::IncomingCall& call, rpc::Responder respond) {
+    Types stored;
+    if (const auto found = types_by_method_.find(call.method.id); found != types_by_method_.end())
+        for (const TypeTable* one : found->second)
+            if (one->stored) stored.push_back(one);
+    const auto there = elsewhere && !call.forwarded
+                           ? elsewhere(call.entity, type_of_method(call.method.id))
+                           : std::nullopt;
+    if (there && respond.wanted()) {
+        respond(rpc::moved_error(call.entity, *there));
+        return;
+    }
+    if (there && !call.caller.is_client()) {  // nobody hears that it moved: it is passed on, once
+        ContextGuard guard(&node_.scope->context());
+        at(*there).service<Fanout>().notify<&Fanout::pass_on>(
+            std::string(call.method.text), Bytes(call.arguments.begin(), call.arguments.end()), call.entity);
+        return;
+    }
     // A client reaches its own avatar only, so it cannot make us load what it names.
     const bool may = !call.caller.is_client() || call.caller.entity == call.entity;
-    if (keeper_ && !ending_ && stored != stored_by_method_.end() && may) {
+    if (keeper_ && !ending_ && !stored.empty() && may) {
         (void)go(*node_.scope,
-                 deliver_later(call.entity, &stored->second, std::string(call.method.text), call,
+                 deliver_later(call.entity, std::move(stored), std::string(call.method.text), call,
                                Bytes(call.arguments.begin(), call.arguments.end()),
                                std::move(respond)));
         return;
@@ -297,7 +327,7 @@ void Host::deliver(Record& record, const rpc::IncomingCall& call, rpc::Responder
     }
     if (!record.started.is_set()) {
         (void)go(record.scope,
-                 deliver_later(call.entity, nullptr, std::string(call.method.text), call,
+                 deliver_later(call.entity, {}, std::string(call.method.text), call,
                                Bytes(call.arguments.begin(), call.arguments.end()),
                                std::move(respond)));
         return;
@@ -319,14 +349,14 @@ void Host::deliver(Record& record, const rpc::IncomingCall& call, rpc::Responder
                   call, std::move(respond));
 }
 
-Task<> Host::deliver_later(EntityId entity, const StoredTypes* types, std::string method_text,
+Task<> Host::deliver_later(EntityId entity, Types types, std::string method_text,
                            rpc::IncomingCall call, Bytes arguments, rpc::Responder respond) {
     call.arguments = arguments;
     call.method.text = method_text;
-    if (types) {
+    if (!types.empty()) {
         // A component's method does not say of which entity: the one that has a document.
         std::optional<Error> failure;
-        for (const TypeTable* type : *types) {
+        for (const TypeTable* type : types) {
             const auto loaded = co_await as_result(keeper_->activate(entity, *type));
             if (loaded) failure.reset();
             else failure = loaded.error();

@@ -57,6 +57,13 @@ struct HostedType {
     std::size_t limited = 0;
 };
 
+/// What an entity leaves by itself when it ends.
+class Membership {
+public:
+    virtual ~Membership() = default;
+    virtual void entity_ended(EntityId id) = 0;
+};
+
 /// One living entity or service: engine memory around the game's object.
 struct Record {
     Record(Host& host, EntityId id, const HostedType& hosted);
@@ -70,6 +77,7 @@ struct Record {
     Timers timers;
     Mutex serial;
     Event started;
+    std::vector<std::weak_ptr<Membership>> groups;  ///< It leaves them when it ends.
     std::shared_ptr<Event> ended = std::make_shared<Event>();  ///< Set when it is no more.
     bool stopping = false;
     std::unique_ptr<rpc::LimitState[]> limits;  ///< Made by the first call of a limited method.
@@ -97,6 +105,8 @@ public:
     const TypeTable* find_type(std::string_view name) const;
     std::vector<const TypeTable*> types() const;
     const HostedType& hosted(const TypeTable& type) const;  ///< Of one that was added.
+    /// An entity type that has the method, itself or in a component; empty: none has.
+    std::string_view type_of_method(std::uint64_t method) const;
 
     /// Constructs, calls `init`, then on_start of entity and components as its first task.
     /// id 0: a new random one.
@@ -120,6 +130,11 @@ public:
     Task<> destroy_all();
 
     void set_keeper(Keeper* keeper) { keeper_ = keeper; }
+    /// For a call to an entity that is not here, of one of these types: the node that has it or
+    /// knows more; nullopt: it is nowhere else.
+    std::function<std::optional<io::Endpoint>(EntityId, std::string_view type)> elsewhere;
+    /// An entity has come to be (true) or is no more, on this node.
+    std::function<void(EntityId, const TypeTable&, bool)> on_presence;
     Executor& executor() const { return executor_; }
     NodeIdentity& node() const { return node_; }
 
@@ -131,8 +146,9 @@ public:
 
 private:
     void deliver(Record& record, const rpc::IncomingCall& call, rpc::Responder respond);
-    using StoredTypes = std::vector<const TypeTable*>;
-    Task<> deliver_later(EntityId entity, const StoredTypes* types, std::string method_text,
+    using Types = std::vector<const TypeTable*>;
+    void dispatch_absent(const rpc::IncomingCall& call, rpc::Responder respond);
+    Task<> deliver_later(EntityId entity, Types types, std::string method_text,
                          rpc::IncomingCall call, Bytes arguments, rpc::Responder respond);
     Task<> start(Record& record);
     Task<> stop(Record& record);
@@ -142,7 +158,7 @@ private:
     std::function<std::uint64_t()> random_;
     std::map<std::string, HostedType, std::less<>> types_;
     std::map<std::string_view, rpc::MethodStats> stats_;
-    std::unordered_map<std::uint64_t, StoredTypes> stored_by_method_;
+    std::unordered_map<std::uint64_t, Types> types_by_method_;  // of entities
     IdMap<Record*> service_by_method_;
     IdMap<std::unique_ptr<Record>> entities_;
     std::vector<std::unique_ptr<Record>> services_;

@@ -1,3 +1,4 @@
+#include <gyre/rpc/moved.hpp>
 #include <gyre/session/server.hpp>
 #include <gyre/session/session.hpp>
 #include <gyre/web/jwt.hpp>
@@ -234,15 +235,23 @@ private:
         const bool wanted = respond.wanted();
         try {
             Chain::running().deadline = deadline;
-            const io::Endpoint home = co_await enter(player);
             rpc::CallOptions options = node_.rpc.default_options();
             options.caller = {player->entity, player->session};
             options.form = form;
             ++forwarded_;
-            const Bytes reply = co_await node_.rpc.call(
-                {.entity = player->entity, .at = home}, {method, text},
-                std::move(arguments), options);
-            respond(BytesView(reply));
+            for (int tries = 0; tries < 2; ++tries) {
+                const io::Endpoint home = co_await enter(player);
+                const auto reply = co_await as_result(node_.rpc.call(
+                    {.entity = player->entity, .at = home}, {method, text}, arguments, options));
+                if (!reply && rpc::read_moved(reply.error(), player->entity)) {
+                    player->known = false;  // not run: its home is another by now
+                    continue;
+                }
+                if (!reply) throw reply.error();
+                respond(reply);
+                co_return;
+            }
+            throw Error(errc::unavailable, "the avatar is moving");
         } catch (const Error& error) {
             // The lobby may have lost the session with its memory: it is told again.
             if (error.is(errc::disconnected) || error.is(errc::timed_out)) player->known = false;

@@ -4,13 +4,6 @@
 
 namespace gyre::match {
 
-std::optional<io::Endpoint> Matchmaking::dispatcher() const {
-    // Players of one mode meet at one dispatcher.
-    const auto found = this_node().directory.rendezvous("dispatcher", fnv1a(mode_));
-    if (!found) return {};
-    return found->address;
-}
-
 Task<> Matchmaking::find_match(std::string mode) {
     if (state == State::playing)
         throw Error("already_playing", "match=" + std::to_string(match_.match) + ": rejoin it");
@@ -25,21 +18,18 @@ Task<> Matchmaking::find_match(std::string mode) {
 Task<> Matchmaking::keep_queued(std::uint64_t turn) {
     // Repeated, so that a dispatcher that comes back knows us again, and forgets us when we die.
     while (turn == turn_) {
-        if (const auto to = dispatcher()) {
-            const auto queued = co_await as_result(
-                at(*to).service<Dispatcher>().within(1s).call<&Dispatcher::enqueue>(
-                    {entity_id(), player_name, mode_, this_node().rpc.address(), number_}));
-            if (!queued) log::debug("match.enqueue_failed", {{"error", queued.error().what()}});
-        }
+        // Players of one mode meet at one dispatcher.
+        const auto queued = co_await as_result(
+            hashed<Dispatcher>(mode_).within(1s).call<&Dispatcher::enqueue>(
+                {entity_id(), player_name, mode_, this_node().rpc.address(), number_}));
+        if (!queued) log::debug("match.enqueue_failed", {{"error", queued.error().what()}});
         co_await sleep(1s);
     }
 }
 
 Task<> Matchmaking::leave_dispatcher(std::uint64_t number) {
-    const auto to = dispatcher();
-    if (!to) co_return;  // nobody knows of us
     const auto left = co_await as_result(
-        at(*to).service<Dispatcher>().within(1s).call<&Dispatcher::cancel>(entity_id(), number));
+        hashed<Dispatcher>(mode_).within(1s).call<&Dispatcher::cancel>(entity_id(), number));
     if (!left) log::debug("match.cancel_failed", {{"error", left.error().what()}});
 }
 

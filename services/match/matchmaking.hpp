@@ -33,7 +33,6 @@ private:
     Task<> keep_queued(std::uint64_t turn);
     Task<> watch(Reservation reservation);
     Task<> leave_dispatcher(std::uint64_t number);
-    std::optional<io::Endpoint> dispatcher() const;
     Ticket make_ticket() const;
     std::string mode_;
     Reservation match_;
