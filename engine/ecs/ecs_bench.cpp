@@ -355,6 +355,28 @@ void world_destroy_commands(benchmark::State& state) {
 }
 ROWS("destroy_half_at_random_by_commands", world_destroy_commands, 3);
 
+// ---- a tick
+
+/// 20 systems that do nothing: what the tick itself costs a system.
+void world_tick(benchmark::State& state, bool measured) {
+    World world;
+    for (int i = 0; i < 20; ++i)
+        world.add({"nothing", Phase(i / 5), reads<>, writes<>, [](World&, float) {}});
+    if (measured) world.measure([] {
+        timespec now{};
+        ::clock_gettime(CLOCK_MONOTONIC, &now);
+        return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+               static_cast<std::uint64_t>(now.tv_nsec);
+    });
+    timed(state, 20 * 1'000, [&] {
+        for (int i = 0; i < 1'000; ++i) world.tick(dt_s);
+    });
+}
+void world_tick_measured(benchmark::State& state) { world_tick(state, true); }
+void world_tick_plain(benchmark::State& state) { world_tick(state, false); }
+ROWS("tick_a_system_measured", world_tick_measured, 20);
+ROWS("tick_a_system_measured/peer:unmeasured", world_tick_plain, 20);
+
 void world_state_hash(benchmark::State& state) {
     World world;
     fill(world);

@@ -38,6 +38,7 @@ struct System {
     Phase phase;
     std::vector<ComponentId> read_ids, write_ids;
     Run run;
+    std::uint64_t took_ns = 0;  ///< In the last tick; 0 unless the world measures.
 };
 
 }  // namespace gyre::ecs

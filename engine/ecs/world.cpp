@@ -1,6 +1,7 @@
 #include <gyre/ecs/world.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace gyre::ecs {
 
@@ -153,15 +154,28 @@ void World::tick(float dt_s) {
         ~Guard() { world.ticking_ = false, world.running_ = nullptr; }
     } guard(*this);
     settle();
+    std::uint64_t before = clock_ns_ ? clock_ns_() : 0;
+    const auto lap = [&] {
+        if (!clock_ns_) return std::uint64_t{0};
+        const std::uint64_t now = clock_ns_();
+        return now - std::exchange(before, now);
+    };
+    commands_took_ns_ = 0;
     auto next = systems_.begin();
     for (std::size_t phase = 0; phase < phase_count; ++phase) {
         for (; next != systems_.end() && static_cast<std::size_t>(next->phase) == phase; ++next) {
             ++version_;
             running_ = &*next;
             next->run(*this, dt_s);
+            next->took_ns = lap();
         }
         running_ = nullptr;
-        flush();
+        if (commands_.empty()) {
+            settle();
+        } else {
+            flush();
+            commands_took_ns_ += lap();
+        }
     }
     ++ticks_;
 }

@@ -104,6 +104,9 @@ public:
     virtual ~Io() = default;
     virtual Executor& executor() = 0;
     TimePoint now() { return executor().now(); }
+    /// The clock itself, which goes on within a turn: to measure work, never to decide by.
+    /// Simulated: now().
+    virtual TimePoint measure_now() { return now(); }
     virtual WallTime wall_now() = 0;
     virtual void random(std::span<std::uint8_t> out) = 0;
     std::uint64_t random_u64() {

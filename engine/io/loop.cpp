@@ -132,6 +132,8 @@ std::vector<LaneCounters> Loop::lanes() const {
 
 Executor& Loop::executor() { return impl_->executor; }
 
+TimePoint Loop::measure_now() { return clock_now(); }
+
 WallTime Loop::wall_now() {
     timespec time;
     ::clock_gettime(CLOCK_REALTIME, &time);

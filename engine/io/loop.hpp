@@ -58,6 +58,7 @@ public:
     std::vector<LaneCounters> lanes() const;
 
     Executor& executor() override;
+    TimePoint measure_now() override;
     WallTime wall_now() override;
     void random(std::span<std::uint8_t> out) override;
     Result<std::unique_ptr<Listener>> listen(const Endpoint& at, AcceptHandler accepted) override;

@@ -57,6 +57,7 @@ public:
         identity_.scope = &scope_;
         identity_.rpc = &rpc_;
         identity_.host = &host_;
+        host_.set_tick_meter({[this] { return parts_.io.measure_now(); }, &metrics_});
         identity_.node = &node_;
         rpc_.set_resolver(&resolver_);
         // What was claimed as the former one may be another's by now.

@@ -13,6 +13,7 @@ public:
 
 protected:
     Timers& timers() const { return gyre_record_->timers; }
+    Ticks& ticks() const { return gyre_record_->ticks; }
     Scope& scope() const { return gyre_record_->scope; }
     Record& gyre_record() const { return *gyre_record_; }
     Record* gyre_record_ = nullptr;

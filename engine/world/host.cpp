@@ -55,13 +55,15 @@ Record::Record(Host& h, EntityId i, const HostedType& hosted_)
       type(*hosted_.table),
       scope(h.executor(), std::string(type.name) + (i ? "/" + std::to_string(i) : ""),
             context_of(h, i, this)),
-      timers(*this) {
+      timers(*this),
+      ticks(*this) {
     object = ::operator new(type.size, std::align_val_t(type.align));
     ContextGuard guard(&scope.context());
     type.construct(object);
     type.attach(object, *this);
 }
 Record::~Record() {
+    ticks.remove_all();
     {
         ContextGuard guard(&scope.context());
         type.destroy(object);
@@ -169,6 +171,7 @@ Task<> Host::stop(Record& record) {
     for (const auto& group : std::exchange(record.groups, {}))
         if (const auto there = group.lock()) there->entity_ended(record.id);
     record.timers.cancel_all();
+    record.ticks.remove_all();
     co_await record.scope.close();
     record.started.set();
     // The hooks run in a scope of their own: that of the entity has ended.
@@ -183,6 +186,7 @@ Task<> Host::stop(Record& record) {
     co_await run;
     co_await last.close();
     record.timers.cancel_all();  // what the hooks left behind
+    record.ticks.remove_all();
     co_await record.scope.close();
 }
 

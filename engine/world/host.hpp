@@ -1,6 +1,8 @@
 #pragma once
 #include <functional>
 #include <gyre/base/id_map.hpp>
+#include <gyre/io/io.hpp>
+#include <gyre/world/ticks.hpp>
 #include <gyre/world/type_table.hpp>
 #include <list>
 #include <map>
@@ -75,6 +77,7 @@ struct Record {
     void* object = nullptr;
     Scope scope;
     Timers timers;
+    Ticks ticks;
     Mutex serial;
     Event started;
     std::vector<std::weak_ptr<Membership>> groups;  ///< It leaves them when it ends.
@@ -129,6 +132,9 @@ public:
     /// Destroys every entity; each is saved. From now on calls load none.
     Task<> destroy_all();
 
+    /// For ticks added from now on.
+    void set_tick_meter(TickMeter meter) { tick_meter_ = std::move(meter); }
+    const TickMeter& tick_meter() const { return tick_meter_; }
     void set_keeper(Keeper* keeper) { keeper_ = keeper; }
     /// For a call to an entity that is not here, of one of these types: the node that has it or
     /// knows more; nullopt: it is nowhere else.
@@ -163,6 +169,7 @@ private:
     IdMap<std::unique_ptr<Record>> entities_;
     std::vector<std::unique_ptr<Record>> services_;
     Keeper* keeper_ = nullptr;
+    TickMeter tick_meter_;
     bool ending_ = false;  // loads nothing more
 };
 

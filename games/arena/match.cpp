@@ -9,7 +9,6 @@ using gyre::Task;
 using gyre::this_node;
 
 namespace {
-constexpr gyre::Duration tick_period = std::chrono::nanoseconds(1'000'000'000 / 30);
 constexpr gyre::Duration start_after = std::chrono::seconds(2);  // with whoever has arrived
 
 /// Tells the avatar's lobby until it acknowledges: at least once, and the avatar ignores repeats.
@@ -45,7 +44,7 @@ Task<> Match::open(gyre::match::Plan plan) {
         seats_.emplace(player.avatar, std::move(seat));
     }
     opened_ = gyre::now();
-    timers().every<&Match::tick>(tick_period, "tick");
+    ticks().add<&Match::tick>(sim_->world(), gyre::TickRate{ArenaSim::ticks_per_second}, "arena");
     co_return;
 }
 

@@ -114,6 +114,7 @@ void ArenaSim::tick() {
 
 bool ArenaSim::finished() const { return state_->now().finished != 0; }
 std::uint32_t ArenaSim::ticks() const { return state_->now().tick; }
+World& ArenaSim::world() { return state_->world; }
 std::uint64_t ArenaSim::hash() const { return state_->world.state_hash(); }
 
 const Snapshot& ArenaSim::snapshot() {

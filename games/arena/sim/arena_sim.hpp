@@ -4,6 +4,10 @@
 #include <memory>
 #include <vector>
 
+namespace gyre::ecs {
+class World;
+}
+
 namespace arena {
 
 struct ArenaConfig {
@@ -89,7 +93,8 @@ enum class InputAnswer : std::uint8_t {
 /// config, seed and inputs at the same ticks give the same match on every build.
 class ArenaSim {
 public:
-    static constexpr float tick_s = 1.0f / 30;
+    static constexpr std::uint32_t ticks_per_second = 30;
+    static constexpr float tick_s = 1.0f / ticks_per_second;
     static constexpr float shot_radius = 0.1f;
     static constexpr std::uint32_t slots_max = 256;
 
@@ -110,6 +115,7 @@ public:
     std::vector<Standing> standings() const;  ///< By slot.
     std::uint32_t ticks() const;
     std::uint64_t hash() const;
+    gyre::ecs::World& world();  ///< To tick and to look at; the rules are its systems.
 
 private:
     struct State;
