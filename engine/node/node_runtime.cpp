@@ -45,7 +45,9 @@ public:
           identity_(make_identity()),
           scope_(parts_.io.executor(), spec_.name, context()),
           registry_(parts_.registry(scope_, spec_.name)),
-          host_(parts_.io.executor(), identity_, [this] { return new_id(); }),
+          host_(
+              parts_.io.executor(), identity_, [this] { return new_id(); },
+              [this] { return parts_.io.wall_now(); }),
           rpc_(parts_.io, scope_, rpc_config(), host_),
           directory_(parts_.io.executor(), *registry_),
           resolver_(directory_, homes()),

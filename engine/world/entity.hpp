@@ -105,6 +105,11 @@ void retire(Id<E> id) {
 
 /// Lives as long as the node: for tasks that outlive their entity.
 inline Scope& node_scope() { return *current->node->scope; }
+/// Of the entity or service whose task runs now.
+inline world::Timers& timers() {
+    GYRE_ASSERT(current && current->object, "timers() runs in a task of an entity or service");
+    return static_cast<world::Record*>(current->object)->timers;
+}
 inline TimePoint now() { return current->executor->now(); }
 
 }  // namespace gyre

@@ -1,42 +1,10 @@
 #include <algorithm>
 #include <gyre/log/log.hpp>
 #include <gyre/rpc/moved.hpp>
+#include <gyre/world/detail/timer_table.hpp>
 #include <gyre/world/fanout.hpp>
 
 namespace gyre::world {
-
-Timers::~Timers() { cancel_all(); }
-
-void Timers::after(Duration delay, std::string key, std::function<void()> action) {
-    timers_.push_back(nullptr);
-    const auto at = std::prev(timers_.end());
-    *at = std::make_unique<One>(record_.host.executor(), std::move(key), [this, at] {
-        // A task, so that the entity stays until the action has ended, whatever it retires.
-        auto run = [](std::function<void()> once) -> Task<> {
-            once();
-            co_return;
-        };
-        auto once = std::move((*at)->action);
-        timers_.erase(at);
-        (void)go(record_.scope, run(std::move(once)));
-    });
-    (*at)->action = std::move(action);
-    (*at)->alarm.in(delay);
-}
-
-void Timers::every_method(std::uint64_t method, Duration period, std::string key) {
-    if (period <= Duration::zero())
-        throw Error(errc::bad_arguments, "timer " + key + ": a period is longer than nothing");
-    timers_.push_back(std::make_unique<One>(record_.host.executor(), std::move(key), [this, method] {
-        record_.host.run_method(record_, method);
-    }));
-    timers_.back()->alarm.every(period);
-}
-
-std::size_t Timers::cancel(std::string_view key) {
-    return std::erase_if(timers_, [&](const auto& one) { return one && one->key == key; });
-}
-void Timers::cancel_all() { timers_.clear(); }
 
 namespace {
 Context context_of(Host& host, EntityId id, Record* record) {
@@ -71,8 +39,12 @@ Record::~Record() {
     ::operator delete(object, std::align_val_t(type.align));
 }
 
-Host::Host(Executor& executor, NodeIdentity& node, std::function<std::uint64_t()> random)
-    : executor_(executor), node_(node), random_(std::move(random)) {}
+Host::Host(Executor& executor, NodeIdentity& node, std::function<std::uint64_t()> random,
+           std::function<WallTime()> wall_now)
+    : executor_(executor),
+      node_(node),
+      random_(std::move(random)),
+      timer_table_(std::make_unique<TimerTable>(executor, std::move(wall_now))) {}
 Host::~Host() = default;
 
 Result<> Host::add_types(std::span<const TypeTable* const> types) {
@@ -382,7 +354,7 @@ Task<> Host::deliver_later(EntityId entity, Types types, std::string method_text
     else respond(Error(errc::entity_gone, "entity " + std::to_string(entity) + " is gone"));
 }
 
-void Host::run_method(Record& record, std::uint64_t method) {
+void Host::run_method(Record& record, std::uint64_t method, rpc::Responder respond) {
     static constexpr std::uint8_t no_arguments[] = {0x90};
     rpc::IncomingCall call;
     call.entity = record.id;
@@ -390,7 +362,7 @@ void Host::run_method(Record& record, std::uint64_t method) {
     const HostedType::Slot* slot = record.hosted.methods.find(method);
     GYRE_ASSERT(slot, "a timer names a method of its own entity");
     call.method = {slot->method->id, slot->method->full_name};
-    deliver(record, call, {});
+    deliver(record, call, std::move(respond));
 }
 
 }  // namespace gyre::world

@@ -3,8 +3,8 @@
 #include <gyre/base/id_map.hpp>
 #include <gyre/io/io.hpp>
 #include <gyre/world/ticks.hpp>
+#include <gyre/world/timers.hpp>
 #include <gyre/world/type_table.hpp>
-#include <list>
 #include <map>
 #include <string>
 #include <unordered_map>
@@ -12,39 +12,6 @@
 namespace gyre::world {
 
 class Host;
-
-/// Timers of one entity or service. Several may share a key.
-class Timers {
-public:
-    explicit Timers(Record& record) : record_(record) {}
-    ~Timers();
-    Timers(const Timers&) = delete;
-    /// Calls a described method without parameters again and again; drift-free.
-    template <auto M>
-    void every(Duration period, std::string key) {
-        static_assert(is_described<M>,
-                      "gyre: a repeating timer names a described method, so that a reload can replace it");
-        static_assert(signature<M>::arity == 0, "gyre: a timer calls a method without parameters");
-        every_method(method_id<M>, period, std::move(key));
-    }
-    /// Runs once, as a task of the entity; zero or less: in the next loop turn.
-    void after(Duration delay, std::string key, std::function<void()> action);
-    std::size_t cancel(std::string_view key);  ///< Returns how many it ended.
-    void cancel_all();
-    std::size_t size() const { return timers_.size(); }
-
-private:
-    struct One {
-        std::string key;
-        Alarm alarm;
-        std::function<void()> action;
-        One(Executor& executor, std::string k, std::function<void()> fire)
-            : key(std::move(k)), alarm(executor, std::move(fire)) {}
-    };
-    void every_method(std::uint64_t method, Duration period, std::string key);
-    Record& record_;
-    std::list<std::unique_ptr<One>> timers_;
-};
 
 /// A type on one node: where its methods are.
 struct HostedType {
@@ -100,7 +67,9 @@ public:
 /// Entities and services of one node; answers the calls to them.
 class Host final : public rpc::Target {
 public:
-    Host(Executor& executor, NodeIdentity& node, std::function<std::uint64_t()> random);
+    /// wall_now: for timers at a time of day, which are not armed without it.
+    Host(Executor& executor, NodeIdentity& node, std::function<std::uint64_t()> random,
+         std::function<WallTime()> wall_now = {});
     ~Host() override;
 
     /// Types a module brings. A name twice: Error conflict.
@@ -146,7 +115,9 @@ public:
 
     void dispatch(const rpc::IncomingCall& call, rpc::Responder respond) override;
     bool owns(EntityId id) const override { return entities_.contains(id); }
-    void run_method(Record& record, std::uint64_t method);  ///< Without arguments: timers.
+    /// Without arguments: timers and hooks.
+    void run_method(Record& record, std::uint64_t method, rpc::Responder respond = {});
+    TimerTable& timer_table() const { return *timer_table_; }
     /// By "Type.method", of every type that was added.
     const std::map<std::string_view, rpc::MethodStats>& method_stats() const { return stats_; }
 
@@ -166,6 +137,7 @@ private:
     std::map<std::string_view, rpc::MethodStats> stats_;
     std::unordered_map<std::uint64_t, Types> types_by_method_;  // of entities
     IdMap<Record*> service_by_method_;
+    std::unique_ptr<TimerTable> timer_table_;
     IdMap<std::unique_ptr<Record>> entities_;
     std::vector<std::unique_ptr<Record>> services_;
     Keeper* keeper_ = nullptr;
