@@ -4,7 +4,9 @@
 #include <gyre/base/error.hpp>
 #include <gyre/base/hash.hpp>
 #include <gyre/base/id.hpp>
+#include <gyre/base/id_map.hpp>
 #include <gyre/base/result.hpp>
+#include <map>
 #include <stdexcept>
 
 namespace gyre {
@@ -45,6 +47,27 @@ TEST(ContextGuard, restores) {
         EXPECT_EQ(current, &context);
     }
     EXPECT_EQ(current, nullptr);
+}
+
+TEST(IdMap, is_a_map_under_any_order_of_inserts_and_erases) {
+    IdMap<int> map;
+    std::map<std::uint64_t, int> model;
+    std::uint64_t random = 1;
+    for (int step = 0; step < 200'000; ++step) {
+        random = mix(random + 1);
+        const std::uint64_t id = 1 + (random >> 8) % 300;  // few, so that they meet
+        if (random % 3 != 0) EXPECT_EQ(map.insert(id, step).second, model.emplace(id, step).second);
+        else EXPECT_EQ(map.erase(id), model.erase(id) == 1);
+        ASSERT_EQ(map.size(), model.size());
+        const std::uint64_t asked = 1 + random % 300;
+        const auto found = model.find(asked);
+        const int* value = map.find(asked);
+        ASSERT_EQ(value != nullptr, found != model.end());
+        if (value) ASSERT_EQ(*value, found->second);
+    }
+    std::size_t seen = 0;
+    map.each([&](std::uint64_t id, int value) { seen += model.at(id) == value; });
+    EXPECT_EQ(seen, model.size());
 }
 
 }  // namespace

@@ -233,6 +233,22 @@ bool Reader::signed_within(std::int64_t& value, std::int64_t min, std::int64_t m
 }
 
 bool Reader::unsigned_within(std::uint64_t& value, std::uint64_t max) {
+    // As writers write it; everything else, and what is wrong, goes the long way.
+    if (at_ != end_ && *at_ >= 0xcc && *at_ <= 0xcf) {
+        const std::size_t bytes = std::size_t{1} << (*at_ - 0xcc);
+        if (left() > bytes) {
+            const std::uint8_t* p = at_ + 1;
+            const std::uint64_t wide = bytes == 1   ? *p
+                                       : bytes == 2 ? load<std::uint16_t>(p)
+                                       : bytes == 4 ? load<std::uint32_t>(p)
+                                                    : load<std::uint64_t>(p);
+            if (wide <= max) {
+                at_ = p + bytes;
+                value = wide;
+                return true;
+            }
+        }
+    }
     bool negative = false;
     if (!any_integer(value, negative)) return false;
     if (!negative && value <= max) return true;
@@ -358,7 +374,7 @@ bool Reader::wide_map(std::size_t& pairs, std::size_t element_bytes) {
     return admit(pairs, 2 * pairs, element_bytes);
 }
 
-bool Reader::exact_array(std::size_t count) {
+bool Reader::other_array(std::size_t count) {
     const std::uint8_t* before = at_;
     std::size_t n = 0;
     if (!array(n)) return false;

@@ -92,7 +92,15 @@ public:
         return admit(pairs, 2 * pairs, element_bytes);
     }
     /// An array of exactly `count` elements.
-    bool exact_array(std::size_t count);
+    bool exact_array(std::size_t count) {
+        if (count < 16 && at_ != end_ && *at_ == (0x90 | count) && count < left() &&
+            count <= options_.nodes) [[likely]] {
+            ++at_;
+            options_.nodes -= count;
+            return true;
+        }
+        return other_array(count);
+    }
     bool duration_ns(std::int64_t& value);  ///< Integer; also "250ms" when from_json.
     bool base64(Bytes& value);              ///< bin; also base64 text when from_json.
 
@@ -179,6 +187,7 @@ private:
     bool any_integer(std::uint64_t& bits, bool& negative);
     bool signed_within(std::int64_t& value, std::int64_t min, std::int64_t max);
     bool unsigned_within(std::uint64_t& value, std::uint64_t max);
+    bool other_array(std::size_t count);
     bool wide_text(std::string_view& value);
     bool wide_array(std::size_t& count, std::size_t element_bytes);
     bool wide_map(std::size_t& pairs, std::size_t element_bytes);

@@ -45,6 +45,7 @@ public:
     /// Appends to the output, which is sent once at the end of the loop turn. Never blocks:
     /// watch unsent_bytes().
     virtual void write(BytesView bytes) = 0;
+    virtual void write(BytesView head, BytesView body) { write(head), write(body); }
     virtual std::size_t unsent_bytes() const = 0;
     /// Stops and resumes reading, so that the peer is pushed back by the transport.
     virtual void pause(bool paused) = 0;

@@ -31,8 +31,7 @@ public:
         const std::uint8_t head[head_bytes] = {
             static_cast<std::uint8_t>(n), static_cast<std::uint8_t>(n >> 8),
             static_cast<std::uint8_t>(n >> 16), static_cast<std::uint8_t>(n >> 24)};
-        stream_->write({head, head_bytes});
-        stream_->write(message);
+        stream_->write({head, head_bytes}, message);
     }
     std::size_t unsent_bytes() const override { return stream_->unsent_bytes(); }
     void pause(bool paused) override {

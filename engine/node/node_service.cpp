@@ -20,6 +20,18 @@ std::vector<std::string> NodeService::methods() {
     return names;
 }
 
+std::vector<MethodCalls> NodeService::calls() {
+    std::vector<MethodCalls> all;
+    const auto ms = [](Duration d) { return std::chrono::duration<double, std::milli>(d).count(); };
+    for (const auto& [name, stats] : gyre::this_node().host.method_stats()) {
+        if (stats.calls + stats.refused == 0) continue;
+        const auto ended = static_cast<double>(std::max<std::uint64_t>(1, stats.calls - stats.running));
+        all.push_back({std::string(name), stats.calls, stats.failed, stats.refused, stats.running,
+                       stats.running_max, ms(stats.time) / ended, ms(stats.time_max)});
+    }
+    return all;
+}
+
 Task<bool> NodeService::yield(EntityId id) { return gyre::this_node().persist.yield(id); }
 
 }  // namespace gyre::node

@@ -3,16 +3,33 @@
 
 namespace gyre::node {
 
+/// What became of the calls of one method since the node started.
+struct MethodCalls {
+    std::string method;  ///< "Bag.take"
+    std::uint64_t calls = 0, failed = 0, refused = 0;
+    std::uint32_t running = 0, running_max = 0;
+    double mean_ms = 0, max_ms = 0;  ///< Of those that ended, waits included.
+    static consteval auto describe() {
+        return type<MethodCalls>("MethodCalls", field<&MethodCalls::method>(),
+                                 field<&MethodCalls::calls>(), field<&MethodCalls::failed>(),
+                                 field<&MethodCalls::refused>(), field<&MethodCalls::running>(),
+                                 field<&MethodCalls::running_max>(), field<&MethodCalls::mean_ms>(),
+                                 field<&MethodCalls::max_ms>());
+    }
+};
+
 /// What every node answers: for tools and for other nodes' engines.
 struct NodeService : Service<NodeService> {
     cluster::NodeInfo info();
     std::vector<cluster::NodeInfo> cluster();  ///< As this node sees it, by name.
     std::vector<std::string> methods();        ///< "Type.method" of its services, sorted.
+    std::vector<MethodCalls> calls();          ///< Methods called at least once, by name.
     /// Gives a stored entity up for the node that asks. True: it is nobody's now.
     Task<bool> yield(EntityId id);
     static consteval auto describe() {
         return type<NodeService>("NodeService", method<&NodeService::info>(),
                                  method<&NodeService::cluster>(), method<&NodeService::methods>(),
+                                 method<&NodeService::calls>(),
                                  method<&NodeService::yield>());
     }
 };

@@ -9,7 +9,6 @@ namespace gyre::io::detail {
 namespace {
 constexpr std::size_t read_budget_bytes = 256 * 1024;  // of one stream in one turn
 constexpr std::size_t drained_after_bytes = 64 * 1024;
-constexpr std::size_t kept_capacity_bytes = 16 * 1024;
 constexpr Duration linger_limit = 1s;
 
 bool try_later(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
@@ -50,14 +49,11 @@ void Socket::start(StreamHandler& handler) {
     if (!paused_) watch_also(EPOLLIN);
 }
 
-void Socket::write(BytesView bytes) {
-    if (broken_ || bytes.empty()) return;
-    if (sent_ > drained_after_bytes && sent_ > output_.size() / 2) {
-        output_.erase(output_.begin(), output_.begin() + static_cast<std::ptrdiff_t>(sent_));
-        sent_ = 0;
-    }
-    append(output_, bytes);
-    if (unsent_bytes() > drained_after_bytes) was_full_ = true;
+void Socket::write(BytesView head, BytesView body) {
+    if (broken_) return;
+    if (!head.empty()) output_.append(head);
+    if (!body.empty()) output_.append(body);
+    if (output_.size() > drained_after_bytes) was_full_ = true;
     if (!(watched() & EPOLLOUT)) poller().executor.at_turn_end(flush_);
 }
 
@@ -98,7 +94,7 @@ void Socket::on_events(std::uint32_t events) {
             retire();
         } else {  // not started: start() will hear of it
             broken_ = true;
-            output_.clear(), sent_ = 0;
+            output_.clear();
             unwatch();
         }
     }
@@ -165,7 +161,7 @@ bool Socket::send_some() {
     while (unsent_bytes() > 0) {
         const std::size_t size = unsent_bytes();
         ++poller().counters.sends;
-        const ssize_t count = ::send(fd(), output_.data() + sent_, size, MSG_NOSIGNAL);
+        const ssize_t count = ::send(fd(), output_.view().data(), size, MSG_NOSIGNAL);
         if (count < 0) {
             if (errno == EINTR) continue;
             if (try_later(errno) || errno == ENOBUFS || errno == ENOMEM) return false;
@@ -174,15 +170,11 @@ bool Socket::send_some() {
             ::shutdown(fd(), SHUT_RDWR);
             break;
         }
-        sent_ += static_cast<std::size_t>(count);
+        output_.take(static_cast<std::size_t>(count));
         poller().counters.sent_bytes += static_cast<std::uint64_t>(count);
         if (static_cast<std::size_t>(count) < size) return false;
     }
-    sent_ = 0;
-    if (output_.capacity() > kept_capacity_bytes)
-        Bytes().swap(output_);
-    else
-        output_.clear();
+    output_.clear();
     return true;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <netinet/in.h>
+#include <gyre/io/detail/output.hpp>
 #include <gyre/io/detail/poller.hpp>
 
 namespace gyre::io::detail {
@@ -17,11 +18,11 @@ class Socket final : public Source {
 public:
     Socket(Poller& poller, int fd, SocketStream& stream);
     void start(StreamHandler& handler);
-    void write(BytesView bytes);
+    void write(BytesView head, BytesView body);
     void pause(bool paused);
     /// Forgets the stream and its handler, sends the rest, says goodbye.
     void close() noexcept;
-    std::size_t unsent_bytes() const { return output_.size() - sent_; }
+    std::size_t unsent_bytes() const { return output_.size(); }
     void on_events(std::uint32_t events) override;
     void retire() noexcept override;
 
@@ -44,8 +45,7 @@ private:
 
     SocketStream* stream_;
     StreamHandler* handler_ = nullptr;
-    Bytes output_;
-    std::size_t sent_ = 0;  // of output_
+    Output output_;
     Flush flush_{*this};
     MemberTimer<&Socket::retire, Socket> linger_;
     bool paused_ = false;
@@ -62,7 +62,10 @@ public:
     ~SocketStream() override { SocketStream::close(); }
     void start(StreamHandler& handler) override;
     void write(BytesView bytes) override {
-        if (socket_) socket_->write(bytes);
+        if (socket_) socket_->write(bytes, {});
+    }
+    void write(BytesView head, BytesView body) override {
+        if (socket_) socket_->write(head, body);
     }
     std::size_t unsent_bytes() const override { return socket_ ? socket_->unsent_bytes() : 0; }
     void pause(bool paused) override {

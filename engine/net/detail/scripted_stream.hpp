@@ -20,6 +20,7 @@ public:
     explicit ScriptedStream(Wire& wire) : wire_(wire) {}
     ~ScriptedStream() override { close(); }
     void start(io::StreamHandler& handler) override { wire_.handler = &handler; }
+    using io::Stream::write;
     void write(BytesView bytes) override { append(wire_.written, bytes); }
     std::size_t unsent_bytes() const override { return 0; }
     void pause(bool paused) override { wire_.paused = paused; }

@@ -25,6 +25,7 @@ public:
         end_.handler = &handler;
         end_.notify();
     }
+    using io::Stream::write;
     void write(BytesView bytes) override {
         if (end_.closing || end_.dead || end_.ended || bytes.empty()) return;
         end_.out.append(bytes);

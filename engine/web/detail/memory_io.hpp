@@ -73,6 +73,7 @@ private:
         explicit Pipe(std::shared_ptr<End> e) : end(std::move(e)) {}
         ~Pipe() override { close(); }
         void start(io::StreamHandler& h) override { end->handler = &h; }
+        using io::Stream::write;
         void write(BytesView bytes) override {
             if (end->closed) return;
             end->out.append(as_text(bytes));
