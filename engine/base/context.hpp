@@ -41,6 +41,7 @@ struct Context {
     std::uint64_t trace = 0;
     void* object = nullptr;        ///< The record of `entity`, for the layer that made it.
     TimePoint deadline = TimePoint::max();
+    std::uint8_t* ran = nullptr;  ///< All bits are set whenever this runs: the marks of `object`.
 };
 
 /// The one thread-local: the task that runs now, null outside of tasks.
@@ -49,7 +50,10 @@ extern thread_local constinit Context* current __attribute__((tls_model("initial
 /// Makes `context` current until the end of the block.
 class ContextGuard {
 public:
-    explicit ContextGuard(Context* context) noexcept : before_(current) { current = context; }
+    explicit ContextGuard(Context* context) noexcept : before_(current) {
+        current = context;
+        if (context && context->ran) *context->ran = 0xff;
+    }
     ~ContextGuard() { current = before_; }
     ContextGuard(const ContextGuard&) = delete;
     ContextGuard& operator=(const ContextGuard&) = delete;

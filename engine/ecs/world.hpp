@@ -155,6 +155,7 @@ public:
 
 private:
     friend class Commands;
+    friend class MarkCheck;
     class Iterating {
     public:
         explicit Iterating(World& world) : world_(world) { ++world_.iterating_; }

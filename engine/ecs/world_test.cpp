@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <gyre/ecs/mark_check.hpp>
 #include <gyre/ecs/world.hpp>
 
 #include <string>
@@ -241,6 +242,30 @@ TEST(EcsWorld, looking_at_a_world_does_not_change_what_becomes_of_it) {
         return world.state_hash();
     };
     EXPECT_EQ(run(false), run(true));
+}
+
+TEST(EcsWorld, a_write_past_its_mark_is_found_and_named) {
+    World world;
+    const Row first = world.spawn(Position{1, 2}, Number{3}), second = world.spawn(Number{4});
+    MarkCheck check(world);
+    Number& kept = world.get<Number>(second);
+    EXPECT_TRUE(check.look().empty()) << "the mark of get<Number>";
+    world.get<Number>(first).value = 5;
+    world.add(first, Frozen{});
+    world.each<Position>([](Position& p) { p.x = 9; });
+    EXPECT_TRUE(check.look().empty()) << "all marked";
+    kept.value = 6;
+    const_cast<Position&>(world.get<const Position>(first)).y = 7;
+    const auto missed = check.look();
+    ASSERT_EQ(missed.size(), 2u);
+    EXPECT_EQ(missed[0].row, second);
+    EXPECT_EQ(missed[0].component, "number");
+    EXPECT_EQ(missed[1].row, first);
+    EXPECT_EQ(missed[1].component, "position");
+    EXPECT_EQ(missed[1].byte / sizeof(float), 1u) << "in y";
+    kept.value = 8;
+    world.touch<Number>(second);
+    EXPECT_TRUE(check.look().empty()) << "marked by hand";
 }
 
 TEST(EcsWorld, hooks_see_what_comes_and_goes) {

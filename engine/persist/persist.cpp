@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <gyre/codec/codec.hpp>
 #include <gyre/log/log.hpp>
 #include <gyre/persist/persist.hpp>
@@ -195,6 +196,7 @@ Task<> Persist::save(world::Record& record) {
     const auto permit = co_await state->saving.lock();
     if (state->fenced) throw Error(errc::fenced, record.scope.name());
     Bytes now = capture(record);
+    ++compared_;
     if (now == state->saved) co_return;
     const EntityId id = record.id;
     const std::string collection(record.type.name);
@@ -292,13 +294,18 @@ Task<bool> Persist::yield(EntityId id) {
 
 void Persist::start_autosave(Scope& scope) { (void)go(scope, autosave()); }
 
+/// In the scope of the autosave: in the entity's own it would mark it.
+Task<> Persist::save_marked(world::Record* record) {
+    const EntityId id = record->id;
+    const std::string name = record->scope.name();
+    const auto saved = co_await as_result(save(*record));
+    if (saved) co_return;
+    if (world::Record* still = host_.find(id)) still->mark();
+    if (!saved.error().is(errc::fenced) && !saved.error().is(errc::cancelled))
+        log::error("persist.save_failed", {{"entity", name}, {"error", saved.error().what()}});
+}
+
 Task<> Persist::autosave() {
-    const auto save_one = [](Persist* self, world::Record* record) -> Task<> {
-        const auto saved = co_await as_result(self->save(*record));
-        if (!saved && !saved.error().is(errc::fenced) && !saved.error().is(errc::cancelled))
-            log::error("persist.save_failed",
-                       {{"entity", record->scope.name()}, {"error", saved.error().what()}});
-    };
     // A share at a time, so that many entities make no long turn.
     constexpr std::uint64_t shares = 16;
     for (std::uint64_t share = 0;; share = (share + 1) % shares) {
@@ -306,10 +313,56 @@ Task<> Persist::autosave() {
         for (const EntityId id : host_.ids({})) {
             if (id % shares != share) continue;
             auto* record = host_.find(id);
-            if (record && record->storage && !record->stopping)
-                (void)go(record->scope, save_one(this, record));
+            if (!record || !record->storage || record->stopping) continue;
+            const auto& state = *static_cast<State*>(record->storage.get());
+            // Being saved now: the next time, for its memory may be gone when that has ended.
+            if (state.fenced || state.saving.free() == 0) continue;
+            if (config_.check_marks) check_mark(*record);
+            if (record->take_mark(world::MarkFor::save)) (void)go(save_marked(record));
         }
     }
+}
+
+bool PersistConfig::check_marks_by_default() {
+#if !defined(__OPTIMIZE__) || __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+    return true;
+#else
+    return false;
+#endif
+}
+
+namespace {
+/// "Bag.gold": the first field of a document that is not as before.
+std::string first_difference(BytesView before, BytesView now) {
+    Reader old_parts(before), parts(now);
+    std::size_t old_count = 0, count = 0;
+    if (!old_parts.map(old_count) || !parts.map(count)) return "?";
+    for (; count > 0 && old_count > 0; --count, --old_count) {
+        std::string_view old_type, type, old_name, name;
+        std::size_t old_fields = 0, fields = 0;
+        if (!old_parts.text(old_type) || !parts.text(type) || old_type != type) return "?";
+        if (!old_parts.map(old_fields) || !parts.map(fields)) return "?";
+        for (; fields > 0 && old_fields > 0; --fields, --old_fields) {
+            BytesView old_value, value;
+            if (!old_parts.text(old_name) || !parts.text(name) || old_name != name) return "?";
+            if (!old_parts.value(old_value) || !parts.value(value)) return "?";
+            if (!std::ranges::equal(old_value, value))
+                return std::string(type) + "." + std::string(name);
+        }
+    }
+    return "?";
+}
+}  // namespace
+
+void Persist::check_mark(world::Record& record) {
+    if (record.marked(world::MarkFor::save)) return;
+    const auto& state = *static_cast<State*>(record.storage.get());
+    const Bytes now = capture(record);
+    if (now == state.saved) return;
+    log::error("world.missed_mark", {{"type", record.type.name},
+                                     {"entity", record.id},
+                                     {"field", first_difference(state.saved, now)}});
+    record.mark();
 }
 
 }  // namespace gyre::persistence

@@ -8,6 +8,10 @@ namespace gyre::persistence {
 struct PersistConfig {
     Duration autosave = 5s;        ///< What a crash may lose; zero for what was save_now()ed.
     Duration yield_limit = 2s;     ///< How long the present owner may take to give one up.
+    /// Autosave looks at unmarked entities too; one that changed is saved, and the field that was
+    /// written past its mark is logged. The default: in builds without optimization or with a sanitizer.
+    bool check_marks = check_marks_by_default();
+    static bool check_marks_by_default();
 };
 
 /// How to reach the node that owns a document.
@@ -49,8 +53,10 @@ public:
     /// or dropped unsaved when another has it; load() waits until that is known.
     void doubt();
 
+    void set_check_marks(bool check) { config_.check_marks = check; }
     std::uint64_t saves() const { return saves_; }
     std::uint64_t fenced() const { return fenced_; }
+    std::uint64_t compared() const { return compared_; }  ///< Encoded to see whether they changed.
 
 private:
     struct State;
@@ -60,6 +66,8 @@ private:
     Task<store::Document> claim(const world::TypeTable& type, std::string key, EntityId id,
                                 bool create, const std::function<void(void*)>& init);
     Task<> autosave();
+    Task<> save_marked(world::Record* record);
+    void check_mark(world::Record& record);
     Task<> reclaim();
     Task<> claim_again(std::shared_ptr<State> state, std::string collection, EntityId id,
                        store::Owner me);
@@ -72,7 +80,7 @@ private:
     Owners& owners_;
     PersistConfig config_;
     std::map<EntityId, std::shared_ptr<Loading>> loading_;
-    std::uint64_t saves_ = 0, fenced_ = 0;
+    std::uint64_t saves_ = 0, fenced_ = 0, compared_ = 0;
     bool reclaiming_ = false;
 };
 

@@ -174,7 +174,12 @@ protected:
     void destroy(Node& node) {
         run(node, [](Node* n) -> Task<> { co_await n->host.destroy(hero_id); }(&node));
     }
-    static Hero& hero(Node& node) { return *static_cast<Hero*>(node.host.find(hero_id)->object); }
+    /// Marked, as if a task of the hero had it.
+    static Hero& hero(Node& node) {
+        auto* record = node.host.find(hero_id);
+        record->mark();
+        return *static_cast<Hero*>(record->object);
+    }
     static std::int64_t& gold(Node& node) { return hero(node).get<Purse>().gold; }
     std::optional<store::Document> stored() {
         return world.run(machine, documents().find("Hero", std::to_string(hero_id)));
@@ -230,6 +235,52 @@ TEST_F(PersistTest, autosave_saves_within_the_interval) {
         world.run_for(5s + 10ms);
         EXPECT_EQ(a->persist.saves(), static_cast<std::uint64_t>(i) + 1);
     }
+}
+
+TEST_F(PersistTest, autosave_looks_at_marked_entities_only) {
+    a->persist.set_check_marks(false);
+    (void)load(*a);
+    a->persist.start_autosave(a->scope);
+    world.run_for(20s);
+    const auto compared = a->persist.compared();
+    EXPECT_LE(compared, 2u);
+    world.run_for(60s);
+    EXPECT_EQ(a->persist.compared(), compared) << "nothing of it ran";
+    std::int64_t& kept = gold(*a);
+    kept = 100;
+    world.run_for(6s);
+    EXPECT_EQ(a->persist.saves(), 1u);
+    kept = 101;  // Past its mark.
+    world.run_for(60s);
+    EXPECT_EQ(a->persist.saves(), 1u);
+    EXPECT_EQ(a->persist.compared(), compared + 1);
+}
+
+TEST_F(PersistTest, a_write_past_its_mark_is_named_and_saved_where_that_is_checked) {
+    a->persist.set_check_marks(true);
+    (void)load(*a);
+    a->persist.start_autosave(a->scope);
+    std::int64_t& kept = gold(*a);
+    world.run_for(6s);
+    EXPECT_EQ(log.count("world.missed_mark"), 0u);
+    kept = 101;
+    world.run_for(6s);
+    EXPECT_TRUE(log.has("world.missed_mark", "field=Purse.gold"));
+    EXPECT_EQ(a->persist.saves(), 1u);
+}
+
+TEST_F(PersistTest, a_save_that_failed_is_tried_again_though_nothing_ran) {
+    a->persist.set_check_marks(false);
+    (void)load(*a);
+    a->persist.start_autosave(a->scope);
+    gold(*a) = 100;
+    machine.disk().write_failure_probability = 1;
+    world.run_for(5s + 10ms);
+    EXPECT_EQ(a->persist.saves(), 0u);
+    EXPECT_TRUE(log.has("persist.save_failed"));
+    machine.disk().write_failure_probability = 0;
+    world.run_for(5s + 10ms);
+    EXPECT_EQ(a->persist.saves(), 1u);
 }
 
 TEST_F(PersistTest, an_id_without_a_document_is_gone_and_none_is_made) {

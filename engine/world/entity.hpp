@@ -92,9 +92,9 @@ Id<E> create(std::function<void(E&)> init = {}, EntityId id = 0) {
 template <class E>
 E* find_local(Id<E> id) {
     auto* record = current->node->host->find(id.value);
-    return record && !record->stopping && record->type.name == description<E>.name
-               ? static_cast<E*>(record->object)
-               : nullptr;
+    if (!record || record->stopping || record->type.name != description<E>.name) return nullptr;
+    record->mark();
+    return static_cast<E*>(record->object);
 }
 
 /// Ends an entity of this node, also from inside of it: in a task of the node.

@@ -25,6 +25,7 @@ Record::Record(Host& h, EntityId i, const HostedType& hosted_)
             context_of(h, i, this)),
       timers(*this),
       ticks(*this) {
+    scope.context().ran = &marks;
     object = ::operator new(type.size, std::align_val_t(type.align));
     ContextGuard guard(&scope.context());
     type.construct(object);
@@ -202,6 +203,16 @@ std::vector<EntityId> Host::ids(std::string_view type) const {
     });
     std::sort(all.begin(), all.end());
     return all;
+}
+
+void Host::each_marked(MarkFor who, const std::function<void(Record&)>& visit) {
+    std::vector<EntityId> marked;
+    entities_.each([&](EntityId id, const auto& record) {
+        if (record->take_mark(who)) marked.push_back(id);
+    });
+    std::sort(marked.begin(), marked.end());
+    for (const EntityId id : marked)
+        if (Record* record = find(id)) visit(*record);
 }
 
 Task<> Host::start_services(std::string_view role) {

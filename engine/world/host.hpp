@@ -33,6 +33,9 @@ public:
     virtual void entity_ended(EntityId id) = 0;
 };
 
+/// Who looks for entities that may have changed; each has a mark of its own.
+enum class MarkFor : std::uint8_t { save = 1, sync = 2 };
+
 /// One living entity or service: engine memory around the game's object.
 struct Record {
     Record(Host& host, EntityId id, const HostedType& hosted);
@@ -50,6 +53,17 @@ struct Record {
     std::vector<std::weak_ptr<Membership>> groups;  ///< It leaves them when it ends.
     std::shared_ptr<Event> ended = std::make_shared<Event>();  ///< Set when it is no more.
     bool stopping = false;
+    /// Set while a task of its scope runs, by find_local(), and by mark(): who writes to an entity
+    /// otherwise marks it. What is not marked is as it was.
+    std::uint8_t marks = 0xff;
+    void mark() { marks = 0xff; }
+    bool marked(MarkFor who) const { return marks & static_cast<std::uint8_t>(who); }
+    /// Marked since the last time? Take it before looking.
+    bool take_mark(MarkFor who) {
+        const bool was = marked(who);
+        marks &= static_cast<std::uint8_t>(~static_cast<unsigned>(who));
+        return was;
+    }
     std::unique_ptr<rpc::LimitState[]> limits;  ///< Made by the first call of a limited method.
     std::shared_ptr<void> storage;  ///< What the persistence layer keeps with it.
 };
@@ -93,6 +107,9 @@ public:
     Record* find(EntityId id) const;
     std::size_t entities() const { return entities_.size(); }
     std::vector<EntityId> ids(std::string_view type) const;  ///< Ascending.
+    /// visit(Record&) for those that may have changed since the last time, by ascending id; takes
+    /// their marks.
+    void each_marked(MarkFor who, const std::function<void(Record&)>& visit);
 
     /// Creates the services of a role and waits for their on_start.
     Task<> start_services(std::string_view role);

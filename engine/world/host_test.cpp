@@ -218,6 +218,31 @@ protected:
     std::string out;
 };
 
+TEST_F(HostTest, an_entity_is_marked_when_a_task_of_it_ran) {
+    constexpr auto who = world::MarkFor::sync;
+    const auto marked = [&] {
+        std::string ids;
+        host.each_marked(who, [&](world::Record& r) { ids += std::to_string(r.id) + " "; });
+        return ids;
+    };
+    for (const EntityId id : {3, 1, 2}) host.create(world::table<Actor>, id);
+    EXPECT_EQ(marked(), "1 2 3 ") << "new ones";
+    EXPECT_EQ(marked(), "");
+    world.run_for(10ms);
+    EXPECT_EQ(marked(), "") << "nothing of them ran";
+    run([](world::Host* h) -> Task<> {
+        (void)go(h->find(2)->scope, forget());
+        find_local(Id<Actor>{3});
+        co_return;
+    }(&host));
+    EXPECT_EQ(marked(), "2 3 ");
+    world.run_for(30min);
+    EXPECT_EQ(marked(), "");
+    world.run_for(31min);
+    EXPECT_EQ(marked(), "2 ") << "its task was resumed";
+    EXPECT_TRUE(host.find(2)->marked(world::MarkFor::save)) << "who saves has not looked yet";
+}
+
 TEST_F(HostTest, hooks_start_with_the_entity_and_stop_in_reverse) {
     const auto id = run(make());
     world.run_for(1ms);

@@ -142,6 +142,12 @@ public:
     const std::uint64_t* row_versions(std::byte* block, std::uint32_t column) const noexcept {
         return row_version_arrays(block)[column];
     }
+    std::uint64_t row_version(std::byte* block, std::uint32_t column,
+                              std::uint32_t i) const noexcept {
+        const std::uint64_t whole = versions(block)[column];
+        const std::uint64_t* each = row_version_arrays(block)[column];
+        return each && each[i] > whole ? each[i] : whole;
+    }
     void set_version(std::byte* block, std::uint32_t column, std::uint32_t i,
                      std::uint64_t version) {
         if (version > versions(block)[column]) {
@@ -223,12 +229,6 @@ private:
     }
     std::uint64_t** row_version_arrays(std::byte* block) const noexcept {
         return reinterpret_cast<std::uint64_t**>(block + columns_.size() * sizeof(std::uint64_t));
-    }
-    std::uint64_t row_version(std::byte* block, std::uint32_t column,
-                              std::uint32_t i) const noexcept {
-        const std::uint64_t whole = versions(block)[column];
-        const std::uint64_t* each = row_version_arrays(block)[column];
-        return each && each[i] > whole ? each[i] : whole;
     }
     std::uint64_t* own_row_versions(std::byte* block, std::uint32_t column);
     void relocate(const Column& column, std::byte* to, std::byte* from) const noexcept {
