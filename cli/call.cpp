@@ -8,6 +8,8 @@
 #include "commands.hpp"
 #include "terminal.hpp"
 
+#include <gyre/rpc/moved.hpp>
+
 namespace gyre::cli {
 namespace {
 
@@ -36,6 +38,42 @@ io::Endpoint find_node(ClusterClient& client, const std::string& name) {
     throw Error(errc::not_found, "no node " + name + "; there are " + listed(names));
 }
 
+struct Callee {
+    std::string name;
+    io::Endpoint at;
+};
+
+/// A node, "role:ROLE" (the first by name that does not drain), "all:ROLE", "all", or "entity".
+std::vector<Callee> find_callees(ClusterClient& client, const std::string& who) {
+    const bool all = who == "all" || who.starts_with("all:"), one = who.starts_with("role:");
+    if (!all && !one && who != "entity") return {{who, find_node(client, who)}};
+    const std::string role = all || one ? who.substr(std::min(who.find(':') + 1, who.size())) : "";
+    std::vector<Callee> found;
+    std::vector<std::string> roles;
+    for (const auto& node : client.nodes()) {
+        if (std::find(roles.begin(), roles.end(), node.role) == roles.end()) roles.push_back(node.role);
+        if (!role.empty() && who != "all" && node.role != role) continue;
+        if (all || (found.empty() && !node.draining)) found.push_back({node.name, node.address});
+    }
+    if (found.empty()) throw Error(errc::no_service, "no node of role " + role + "; there are " + listed(roles));
+    return found;
+}
+
+/// An entity is followed to where it is.
+Bytes call_one(ClusterClient& client, io::Endpoint at, EntityId entity, const CallOptions& options,
+               const Bytes& arguments) {
+    const Duration limit(static_cast<Duration::rep>(options.timeout_s * 1e9));
+    for (int hops = 0;; ++hops) {
+        try {
+            return client.call(at, entity, options.method, arguments, limit);
+        } catch (const Error& error) {
+            const auto next = rpc::read_moved(error, entity);
+            if (!next || hops == 2) throw;
+            at = *next;
+        }
+    }
+}
+
 void suggest(ClusterClient& client, const io::Endpoint& at, const CallOptions& options) {
     const Bytes reply = client.call(at, 0, "NodeService.methods", encode(std::tuple<>()), 2s);
     const auto methods = decode<std::vector<std::string>>(reply).value();
@@ -45,10 +83,17 @@ void suggest(ClusterClient& client, const io::Endpoint& at, const CallOptions& o
 
 }  // namespace
 
-int call(const CallOptions& options) {
+int call(const CallOptions& given) {
+    CallOptions options = given;
+    if (options.node.starts_with("entity:")) {
+        options.entity = options.node.substr(7);
+        options.node = "entity";
+    }
     if (options.method.find('.') == std::string::npos)
         return misused("method \"" + options.method + "\": expected Type.method, as NodeService.info");
     EntityId entity = 0;
+    if (options.node == "entity" && options.entity.empty())
+        return misused("entity: say which, as entity:ID");
     if (!options.entity.empty()) {
         const char* end = options.entity.data() + options.entity.size();
         const auto read = std::from_chars(options.entity.data(), end, entity);
@@ -65,10 +110,30 @@ int call(const CallOptions& options) {
         arguments.encoded(*value);
     }
     ClusterClient client(options.data);
-    const io::Endpoint at = find_node(client, options.node);
+    const auto callees = find_callees(client, options.node);
+    const Bytes bytes = arguments.take();
+    if (options.node == "all" || options.node.starts_with("all:")) {
+        Writer results;
+        results.map(callees.size());
+        bool failed = false;
+        for (const auto& callee : callees) {
+            results.text(callee.name);
+            try {
+                const Bytes reply = call_one(client, callee.at, entity, options, bytes);
+                if (reply.empty()) results.nil();
+                else results.encoded(reply);
+            } catch (const Error& error) {
+                say(callee.name + ": " + error.what());
+                results.nil();
+                failed = true;
+            }
+        }
+        std::printf("%s\n", msgpack_to_json(results.take(), true).value().c_str());
+        return failed ? node::exit_code::failed : node::exit_code::ok;
+    }
+    const io::Endpoint at = callees.front().at;
     try {
-        const Duration limit(static_cast<Duration::rep>(options.timeout_s * 1e9));
-        const Bytes reply = client.call(at, entity, options.method, arguments.take(), limit);
+        const Bytes reply = call_one(client, at, entity, options, bytes);
         std::printf("%s\n", reply.empty() ? "null" : msgpack_to_json(reply, true).value().c_str());
         return node::exit_code::ok;
     } catch (const Error& error) {

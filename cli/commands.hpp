@@ -25,7 +25,7 @@ int ps(const std::string& data, bool json);
 
 struct CallOptions {
     std::string data;
-    std::string node;    ///< Name, or HOST:PORT.
+    std::string node;    ///< Name, HOST:PORT, role:ROLE, all:ROLE, all, or entity:ID.
     std::string method;  ///< "Type.method"
     std::vector<std::string> arguments;  ///< A JSON value each.
     std::string entity;  ///< Decimal id; empty: a service.

@@ -58,7 +58,7 @@ int run(int argc, char** argv) {
 
     CallOptions call_options;
     auto* call_command = app.add_subcommand("call", "call a method: gyre call lobby_0 Lobby.method 1 '\"text\"'");
-    call_command->add_option("node", call_options.node, "name of a node, or HOST:PORT")->required();
+    call_command->add_option("node", call_options.node, "a node, HOST:PORT, role:ROLE (one of them), all:ROLE, all, or entity:ID")->required();
     call_command->add_option("method", call_options.method, "Type.method")->required();
     call_command->add_option("arguments", call_options.arguments, "a JSON value each");
     call_command->add_option("--entity", call_options.entity, "id of the entity; without: a service");

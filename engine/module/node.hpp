@@ -23,6 +23,7 @@ class Node {
 public:
     io::Io& io;
     Scope& scope;
+    Scope& drain;
     world::Host& host;
     rpc::Rpc& rpc;
     cluster::Directory& directory;
@@ -48,5 +49,9 @@ inline module::Node& this_node() {
     GYRE_ASSERT(current && current->node && current->node->node, "this_node() in a task of a node");
     return *current->node->node;
 }
+
+/// For tasks that a node which stops lets finish, for up to 3 s after its services and entities
+/// have ended: what was promised and not yet handed over.
+inline Scope& drain_scope() { return this_node().drain; }
 
 }  // namespace gyre

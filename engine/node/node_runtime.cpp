@@ -7,6 +7,7 @@
 namespace gyre::node {
 namespace {
 
+constexpr Duration drain_limit = 3s;
 constexpr const world::TypeTable* engine_types[] = {&world::table<NodeService>,
                                                     &world::table<module::Clients>,
                                                     &world::table<module::Whereabouts>,
@@ -44,6 +45,7 @@ public:
           spec_(std::move(spec)),
           identity_(make_identity()),
           scope_(parts_.io.executor(), spec_.name, context()),
+          drain_(parts_.io.executor(), spec_.name + " draining", context()),
           registry_(parts_.registry(scope_, spec_.name)),
           host_(
               parts_.io.executor(), identity_, [this] { return new_id(); },
@@ -54,7 +56,7 @@ public:
           locations_(host_, directory_, resolver_, scope_),
           owners_(*registry_, directory_, spec_.name),
           persist_(host_, parts_.store.documents(), owners_, persist_config()),
-          node_{parts_.io,  scope_,        host_,    rpc_,        directory_, resolver_, parts_.store,
+          node_{parts_.io,  scope_,        drain_,   host_,    rpc_,        directory_, resolver_, parts_.store,
                 persist_,   parts_.config, metrics_, parts_.keys, info_} {
         identity_.scope = &scope_;
         identity_.rpc = &rpc_;
@@ -109,6 +111,10 @@ public:
             self->registry_->update(self->info_);
             co_await self->host_.stop_services();
             co_await self->host_.destroy_all();
+            const TimePoint latest = gyre::now() + drain_limit;
+            while (self->drain_.running() > 0 && gyre::now() < latest) co_await sleep(20ms);
+            if (self->drain_.running() > 0)
+                log::warn("node.not_drained", {{"tasks", self->drain_.running()}});
             co_await self->registry_->unregister();
         };
         // Its own scope: what stops the node is not ended with the tasks it ends.
@@ -118,6 +124,7 @@ public:
         if (!result)
             log::error("node.stop_failed", {{"node", spec_.name}, {"error", result.error().what()}});
         rpc_.close();
+        co_await drain_.close();
         co_await scope_.close();
         co_await last.close();
     }
@@ -127,6 +134,7 @@ public:
     std::uint64_t incarnation_ = 0;
     NodeIdentity identity_;
     Scope scope_;
+    Scope drain_;
     std::unique_ptr<cluster::Registry> registry_;
     world::Host host_;
     rpc::Rpc rpc_;

@@ -123,7 +123,9 @@ Task<> Host::start(Record& record) {
     } catch (const Error& error) {
         if (!error.is(errc::cancelled))
             log::error("world.start_failed", {{"type", record.type.name}, {"error", error.what()}});
+        record.failed = error;
         record.started.set();
+        if (record.id && !record.stopping) retire(record.id);
         throw;
     }
     record.started.set();
@@ -133,7 +135,7 @@ namespace {
 /// A hook that fails keeps no other from running.
 Task<> run_on_stop(const TypeTable* type, void* object) {
     if (!type->on_stop) co_return;
-    const auto result = co_await as_result(type->on_stop(object));
+    const auto result = co_await as_result(with_timeout(Host::stop_limit, type->on_stop(object)));
     if (!result)
         log::error("world.stop_failed", {{"type", type->name}, {"error", result.error().what()}});
 }
@@ -155,8 +157,10 @@ Task<> Host::stop(Record& record) {
         co_await run_on_stop(&r->type, r->object);
     };
     Shield shield;  // an entity half stopped would be neither here nor saved
-    auto run = go(last, hooks(&record));
-    co_await run;
+    if (!record.failed) {
+        auto run = go(last, hooks(&record));
+        co_await run;
+    }
     co_await last.close();
     record.timers.cancel_all();  // what the hooks left behind
     record.ticks.remove_all();
@@ -301,9 +305,16 @@ void Host::dispatch_absent(const rpc::IncomingCall& call, rpc::Responder respond
                                          node_.name));
 }
 
+namespace {
+Error why_gone(const Record& record) {
+    return Error(errc::entity_gone, record.scope.name() + (record.failed ? " did not start: " + std::string(record.failed->what())
+                                                                         : " is stopping"));
+}
+}  // namespace
+
 void Host::deliver(Record& record, const rpc::IncomingCall& call, rpc::Responder respond) {
     if (record.stopping) {
-        respond(Error(errc::entity_gone, record.scope.name() + " is stopping"));
+        respond(why_gone(record));
         return;
     }
     const HostedType::Slot* slot = record.hosted.methods.find(call.method.id);
@@ -362,6 +373,7 @@ Task<> Host::deliver_later(EntityId entity, Types types, std::string method_text
         record = entity ? find(entity) : record;
     }
     if (record && !ended) deliver(*record, call, std::move(respond));
+    else if (record && record->stopping) respond(why_gone(*record));
     else respond(Error(errc::entity_gone, "entity " + std::to_string(entity) + " is gone"));
 }
 

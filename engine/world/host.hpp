@@ -64,6 +64,7 @@ struct Record {
         marks &= static_cast<std::uint8_t>(~static_cast<unsigned>(who));
         return was;
     }
+    std::optional<Error> failed;  ///< Of on_start: then it ends at once, without on_stop.
     std::unique_ptr<rpc::LimitState[]> limits;  ///< Made by the first call of a limited method.
     std::shared_ptr<void> storage;  ///< What the persistence layer keeps with it.
 };
@@ -94,7 +95,10 @@ public:
     /// An entity type that has the method, itself or in a component; empty: none has.
     std::string_view type_of_method(std::uint64_t method) const;
 
-    /// Constructs, calls `init`, then on_start of entity and components as its first task.
+    /// What an on_stop may take; then it is cancelled.
+    static constexpr Duration stop_limit = 5s;
+    /// Constructs, calls `init`, then on_start of entity and components as its first task. Does
+    /// that fail, the entity ends, and who waits for it hears why: entity_gone.
     /// id 0: a new random one.
     Record& create(const TypeTable& type, EntityId id = 0,
                    const std::function<void(void* object)>& init = {});

@@ -9,7 +9,7 @@ namespace {
 
 std::vector<std::string> events;
 Duration start_delay{};
-bool fail_in_hook = false, leave_a_task = false;
+bool fail_in_hook = false, leave_a_task = false, fail_in_start = false, hang_in_stop = false;
 
 Task<> forget() { co_await sleep(1h); }
 
@@ -48,10 +48,12 @@ struct Actor : Entity<Actor, Part, Other> {
     Task<> on_start() {
         events.push_back("start Actor");
         if (start_delay > 0ms) co_await sleep(start_delay);
+        if (fail_in_start) throw Error("broken", "at the start");
         events.push_back("started");
     }
     Task<> on_stop() {
         events.push_back("stop Actor");
+        if (hang_in_stop) co_await sleep(1h);
         co_return;
     }
     Task<> nap() { co_await sleep(1h); }
@@ -149,7 +151,7 @@ protected:
     HostTest() {
         events.clear();
         start_delay = {};
-        fail_in_hook = leave_a_task = false;
+        fail_in_hook = leave_a_task = fail_in_start = hang_in_stop = false;
         identity.name = "n";
         identity.scope = &scope;
         identity.rpc = &rpc;
@@ -260,6 +262,32 @@ TEST_F(HostTest, a_hook_that_fails_keeps_no_other_from_running) {
     EXPECT_EQ(events, (Strings{"stop Other", "stop Part", "stop Actor"}));
     EXPECT_TRUE(log.has("world.stop_failed", "Part"));
     EXPECT_EQ(host.entities(), 0u);
+}
+
+TEST_F(HostTest, one_that_fails_to_start_ends_and_says_why) {
+    fail_in_start = true;
+    start_delay = 1ms;
+    const auto id = run(make());
+    ask<&Actor::ping>(id);
+    std::string why;
+    (void)go(scope, [](io::Endpoint here, Id<Actor> who, std::string* out) -> Task<> {
+        const auto result = co_await as_result(at(here).entity(who).call<&Actor::ping>());
+        *out = result ? "ok" : result.error().message();
+    }(rpc.address(), id, &why));
+    EXPECT_EQ(asked(), "entity_gone ");
+    EXPECT_NE(why.find("did not start: broken: at the start"), std::string::npos) << why;
+    EXPECT_EQ(host.entities(), 0u);
+    EXPECT_EQ(std::count(events.begin(), events.end(), "stop Actor"), 0) << "what has not begun is not ended";
+    EXPECT_TRUE(log.has("world.start_failed", "at the start"));
+}
+
+TEST_F(HostTest, an_on_stop_that_hangs_is_cut_off) {
+    hang_in_stop = true;
+    const auto id = run(make());
+    run(destroying(this, id.value));
+    EXPECT_TRUE(log.has("world.stop_failed", "timed_out"));
+    EXPECT_EQ(host.entities(), 0u);
+    EXPECT_EQ(scope.running(), 0u);
 }
 
 TEST_F(HostTest, what_a_hook_leaves_behind_ends_with_the_entity) {

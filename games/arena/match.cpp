@@ -122,7 +122,7 @@ void Match::finish() {
         over.gold = rules_.gold_kill * over.kills + (over.won ? rules_.gold_win : 0);
         gyre::push<&ArenaClient::over>(seat.client, over);
         gyre::kick(seat.client, Error("match_over", "the match has ended"));
-        (void)gyre::go(gyre::node_scope(), deliver(player, over));
+        (void)gyre::go(gyre::drain_scope(), deliver(player, over));
     }
     gyre::retire(id());
 }

@@ -43,6 +43,18 @@ class Call(ClusterTest):
         by_address = self.nodes()["gate_0"]["address"]
         self.assertEqual(self.call(by_address, "NodeService.info")["name"], "gate_0")
 
+    def test_call_by_selector(self):
+        self.up()
+        self.assertEqual(self.call("role:battle", "Battle.status"), {"matches": 0, "players": 0})
+        everywhere = self.call("all", "NodeService.info")
+        self.assertEqual(list(everywhere), ["battle_0", "dispatcher_0", "gate_0", "lobby_0"])
+        self.assertEqual(everywhere["gate_0"]["role"], "gate")
+        self.assertEqual(list(self.call("all:lobby", "LobbyStats.current")), ["lobby_0"])
+        partly = self.gyre("call", "all", "Battle.status")
+        self.assertEqual(partly.returncode, 1)
+        self.assertEqual(json.loads(partly.stdout)["battle_0"], {"matches": 0, "players": 0})
+        self.assertIn("gate_0: unknown_method", partly.stderr)
+
     def test_call_tells_what_is_wrong(self):
         self.up()
         for code, told, words in (
@@ -52,6 +64,9 @@ class Call(ClusterTest):
             (1, "expected an array of 1, found an array of 0", ["gate_0", "NodeService.yield"]),
             (2, "argument 1 text: not JSON", ["gate_0", "NodeService.yield", "text"]),
             (2, "expected Type.method", ["gate_0", "info"]),
+            (1, "no node of role battel; there are battle, dispatcher, gate, lobby", ["role:battel", "Battle.status"]),
+            (1, "entity_gone", ["entity:77", "Avatar.status"]),
+            (2, "expected a decimal id above 0", ["entity:x", "Avatar.status"]),
             (2, "--entity zero", ["gate_0", "Match.open", "--entity", "zero"]),
             (1, "entity_gone", ["battle_0", "Match.state", "--entity", "77"]),
             (1, "disconnected", ["127.0.0.1:1", "NodeService.info"]),

@@ -268,8 +268,8 @@ std::string SimCluster::token(EntityId entity, Duration life) {
     claims.expires_at_s = (machine("registry").wall_now() + life).time_since_epoch() / 1s;
     return web::jwt_sign(claims, keys_.login.bytes());
 }
-io::Endpoint SimCluster::gate() {
-    const Slot& one = slot("gate_0");
+io::Endpoint SimCluster::gate(std::string_view name) {
+    const Slot& one = slot(name);
     return {one.config.host, one.spec.client_port};
 }
 io::Endpoint SimCluster::account() {

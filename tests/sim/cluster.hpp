@@ -89,7 +89,7 @@ public:
     void finish(Duration limit);
 
     std::string token(EntityId entity, Duration life = 24h);
-    io::Endpoint gate();
+    io::Endpoint gate(std::string_view name = "gate_0");
     io::Endpoint account();  ///< HTTP.
     StoredAvatar stored(EntityId entity);
     std::optional<store::Document> document(EntityId entity);

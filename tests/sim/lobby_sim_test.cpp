@@ -154,6 +154,58 @@ TEST(LobbySim, results_that_come_twice_at_once_count_once) {
     EXPECT_EQ(cluster.run(player, player.status()).gold, 60);
 }
 
+TEST(LobbySim, a_login_at_another_gate_replaces_the_older_session) {
+    auto options = seeded(2);
+    options.nodes.push_back("gate_1");
+    SimCluster cluster(options);
+    Player &player = cluster.player(0), &other = cluster.player(1);
+    other.at_gate = "gate_1";
+    for (auto* one : {&player, &other}) cluster.run(*one, one->log_in());
+    for (int i = 0; i < 4; ++i) {
+        auto older = std::move(player.gate);
+        player.at_gate = i % 2 ? "gate_0" : "gate_1";
+        cluster.run(player, player.log_in());
+        ASSERT_TRUE(cluster.world.run_until([&] { return !older->open(); }, 1s));
+        EXPECT_EQ(older->close_reason()->code(), "replaced");
+        cluster.world.run_for(1s);  // the goodbye of the older one changes nothing
+        EXPECT_EQ(cluster.run(player, player.status()).gold, 0);
+        EXPECT_EQ(cluster.inside(player.at_gate).info.sessions, player.at_gate == "gate_1" ? 2u : 1u);
+    }
+    EXPECT_TRUE(other.gate->open());
+    // Players of two gates meet in one match, and each is told its reward by its own gate.
+    player.at_gate = "gate_0";
+    cluster.together([](Player& one) { return one.play(); }, 1min);
+    expect_whole(cluster);
+}
+
+TEST(LobbySim, a_battle_node_that_stops_hands_its_results_over) {
+    auto options = seeded(4);
+    options.nodes = {"gate_0", "lobby_0", "dispatcher_0", "battle_0"};
+    SimCluster cluster(options);
+    cluster.begin([](Player& player) { return player.endure(1); });
+    const auto over = [&] {
+        std::size_t told = 0;
+        for (std::size_t i = 0; i < cluster.players(); ++i) told += !cluster.player(i).results.empty();
+        return told == cluster.players();
+    };
+    const auto playing = [&] { return cluster.inside("battle_0").host.ids("Match").size() > 0; };
+    ASSERT_TRUE(cluster.world.run_until(playing, 10s));
+    cluster.lose_replies("lobby_0", true);  // saved, but nobody hears of it: told again and again
+    ASSERT_TRUE(cluster.world.run_until(over, 30s));
+    cluster.world.run_for(1s);
+    auto& registry = cluster.machine("registry");
+    auto recover = [](SimCluster* c) -> Task<> {
+        co_await sleep(500ms);
+        c->lose_replies("lobby_0", false);
+    };
+    auto recovery = go(registry.scope(), recover(&cluster));
+    cluster.stop("battle_0");
+    EXPECT_TRUE(recovery.done()) << "it has waited for the lobby";
+    for (std::size_t i = 0; i < cluster.players(); ++i)
+        EXPECT_EQ(cluster.stored(cluster.player(i).id()).Career.matches, 1u);
+    cluster.finish(1min);
+}
+
 TEST(LobbySim, the_newer_session_replaces_the_older) {
     SimCluster cluster(seeded(1));
     Player& player = cluster.player(0);

@@ -49,7 +49,7 @@ Task<> Player::ask_token(std::string name, std::string secret) {
 Task<> Player::log_in() {
     gate.reset();
     sdk::ConnectOptions options;
-    options.endpoint = cluster_.gate();
+    options.endpoint = cluster_.gate(at_gate);
     options.credential = token_.empty() ? cluster_.token(id_) : token_;
     gate.emplace(co_await sdk::Client::connect(machine_, *scope_, std::move(options)));
     gate->handle(match_events);

@@ -42,6 +42,7 @@ public:
     Task<> end();  ///< Ends what begin() started and drops the sessions.
 
     std::optional<sdk::Client> gate, battle;
+    std::string at_gate = "gate_0";  ///< Where it logs in.
     match::MatchClient match_events;
     arena::ArenaClient arena_events;
 
