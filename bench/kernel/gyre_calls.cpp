@@ -121,17 +121,16 @@ Task<> await_times(std::uint64_t times) {
         if (co_await leaf(1) != 2) std::abort();
 }
 Task<> encode_times(std::uint64_t times) {
-    const Packet packet;
     Bytes out;
     for (std::uint64_t i = 0; i < times; ++i) {
         out.clear();
         Writer writer(out);
-        Codec<Packet>::encode(writer, packet);
+        Codec<Packet>::encode(writer, sample);
     }
     co_return;
 }
 Task<> decode_times(std::uint64_t times) {
-    const Bytes bytes = encode(Packet{});
+    const Bytes bytes = encode(sample);
     for (std::uint64_t i = 0; i < times; ++i)
         if (!decode<Packet>(bytes).ok()) std::abort();
     co_return;

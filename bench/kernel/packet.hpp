@@ -5,16 +5,19 @@ namespace kernel_bench {
 
 /// The struct that codecs are compared with.
 struct Packet {
-    int id = 70'000;
-    double x = 1.25;
-    std::string name = "sixteen letters!";
-    std::vector<int> items = {1, 200, 30'000, 4'000'000};
-    std::map<std::string, int> counts = {{"gold", 100}, {"wood", 2'000}};
+    int id = 0;
+    double x = 0;
+    std::string name;
+    std::vector<int> items;
+    std::map<std::string, int> counts;
     static consteval auto describe() {
         return gyre::type<Packet>("Packet", gyre::field<&Packet::id>(), gyre::field<&Packet::x>(),
                                   gyre::field<&Packet::name>(), gyre::field<&Packet::items>(),
                                   gyre::field<&Packet::counts>());
     }
 };
+
+inline const Packet sample = {70'000, 1.25, "sixteen letters!", {1, 200, 30'000, 4'000'000},
+                              {{"gold", 100}, {"wood", 2'000}}};
 
 }  // namespace kernel_bench

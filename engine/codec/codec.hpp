@@ -24,11 +24,11 @@ consteval std::string_view root_name() {
 template <class T>
 Result<T> decode(BytesView bytes, ReaderOptions options = {}) {
     Reader reader(bytes, options);
-    if constexpr (detail::check_value<T>()) {
-        T value{};
-        if (Codec<T>::decode(reader, value) && reader.finish()) return value;
-    }
-    return reader.error(detail::root_name<T>());
+    Result<T> result(std::in_place);  // the only one returned, so nothing is moved
+    if constexpr (detail::check_value<T>())
+        if (!Codec<T>::decode(reader, *result) || !reader.finish()) [[unlikely]]
+            result = reader.error(detail::root_name<T>());
+    return result;
 }
 
 /// The same, refusing unknown field names: for what people write.

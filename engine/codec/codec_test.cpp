@@ -426,11 +426,74 @@ TEST(Codec, huge_lengths_are_refused_before_allocation) {
               "4294967295 elements, but only 3 bytes are left");
     EXPECT_EQ(failure<std::string>(huge(0xdb)), "text of 4294967295 bytes, but only 3 are left");
     EXPECT_EQ(failure<Bytes>(huge(0xc6)), "binary of 4294967295 bytes, but only 3 are left");
-    // One byte an element, 600 bytes in memory each: the node budget stops what the bytes allow.
+    // One byte an element, 600 bytes in memory each: the byte budget stops what the bytes allow.
     Bytes amplified = raw({0xdd, 0, 0x10, 0, 0});
     amplified.resize(amplified.size() + 0x100000, 0x90);
     EXPECT_EQ(failure<std::vector<Everything>>(amplified),
-              "1048576 elements are more than this message may hold");
+              "1048576 elements take more memory than this message may");
+}
+
+TEST(Codec, budgets_of_nodes_and_bytes_hold_over_the_whole_message) {
+    const std::vector<std::vector<int>> lists(10, std::vector<int>(100, 7));
+    const Bytes bytes = encode(lists);
+    const std::uint64_t memory = 10 * sizeof(std::vector<int>) + 1000 * sizeof(int);
+    EXPECT_TRUE(decode<std::vector<std::vector<int>>>(bytes, {.nodes = 1010, .bytes = memory}).ok());
+    const auto nodes = decode<std::vector<std::vector<int>>>(bytes, {.nodes = 1009});
+    EXPECT_EQ(nodes.error().message(), "[9]: 100 elements are more than this message may hold");
+    const auto memory_left = decode<std::vector<std::vector<int>>>(bytes, {.bytes = memory - 1});
+    EXPECT_EQ(memory_left.error().message(), "[9]: 100 elements take more memory than this message may");
+    const Bytes map = encode(std::map<int, int>{{1, 2}, {3, 4}});
+    EXPECT_FALSE((decode<std::map<int, int>>(map, {.nodes = 1}).ok()));
+    // What is skipped counts too: a message is no cheaper to walk because nobody wants it.
+    Reader reader(bytes, {.nodes = 500});
+    EXPECT_FALSE(reader.skip());
+}
+
+TEST(Codec, integers_out_of_range_are_refused_whatever_their_width) {
+    const Bytes bytes = encode(std::vector<std::int64_t>{1, 127, 128, 255, 256, -1, -32, -33, -128, -129,
+                                                         65'535, 65'536, -65'536, INT64_MAX, INT64_MIN});
+    const auto all = decode<std::vector<std::int64_t>>(bytes);
+    ASSERT_TRUE(all.ok());
+    for (const std::int64_t value : *all) {
+        const Bytes one = encode(value), list = encode(std::vector{value});
+        const auto holds = [&]<class T>(T) {
+            const bool fits = std::in_range<T>(value);
+            const auto alone = decode<T>(one);
+            ASSERT_EQ(alone.ok(), fits) << value;
+            if (fits) EXPECT_EQ(*alone, static_cast<T>(value));
+            if constexpr (!std::same_as<T, std::uint8_t>) {  // a list of those is binary
+                const auto listed = decode<std::vector<T>>(list);
+                ASSERT_EQ(listed.ok(), fits) << value;
+                if (fits) EXPECT_EQ(listed->front(), *alone);
+            }
+        };
+        holds(std::int8_t{}), holds(std::uint8_t{}), holds(std::int16_t{}), holds(std::uint16_t{});
+        holds(std::int32_t{}), holds(std::uint32_t{}), holds(std::int64_t{}), holds(std::uint64_t{});
+    }
+    EXPECT_EQ(failure<std::vector<std::uint16_t>>(raw({0x93, 1, 2, 0xff})),
+              "[2]: expected integer in [0, 65535], found -1");
+}
+
+TEST(Codec, texts_of_every_short_length_survive) {
+    for (std::size_t n = 0; n < 300; ++n) {
+        std::string text(n, ' ');
+        for (std::size_t i = 0; i < n; ++i) text[i] = static_cast<char>('a' + i % 26);
+        const auto map = std::map<std::string, std::int8_t>{{text, -1}, {text + "!", 1}};
+        EXPECT_EQ((*decode<std::map<std::string, std::int8_t>>(encode(map))), map);
+        EXPECT_EQ(*decode<std::string>(encode(text)), text);
+    }
+}
+
+struct Unordered {
+    std::map<int, int> map;
+    static consteval auto describe() {
+        return gyre::type<Unordered>("Unordered", gyre::field<&Unordered::map>());
+    }
+};
+TEST(Codec, keys_come_in_any_order_and_the_last_of_one_wins) {
+    const auto read = decode<Unordered>(raw({0x91, 0x84, 9, 1, 2, 2, 9, 3, 5, 4}));
+    ASSERT_TRUE(read.ok());
+    EXPECT_EQ(read->map, (std::map<int, int>{{2, 2}, {5, 4}, {9, 3}}));
 }
 
 // --- layout ---

@@ -52,8 +52,11 @@ template <class Map>
 struct MapCodec {
     using Key = typename Map::key_type;
     using Value = typename Map::mapped_type;
-
     static void encode_pair(Writer& w, const typename Map::value_type& pair) {
+        if constexpr (std::same_as<Key, std::string> && FixedSize<Value> && !std::is_enum_v<Value>) {
+            std::uint8_t* at = w.room(pair.first.size() + 5 + Codec<Value>::max_bytes);
+            return w.written(Codec<Value>::put(Writer::put_text(at, pair.first), pair.second));
+        }
         Codec<Key>::encode(w, pair.first);
         Codec<Value>::encode(w, pair.second);
     }
@@ -61,11 +64,14 @@ struct MapCodec {
         std::size_t n = 0;
         if (!r.map(n, sizeof(typename Map::value_type))) return false;
         map.clear();
+        std::size_t known = 0;
         for (std::size_t i = 0; i < n; ++i) {
             Key key{};
             if (!Codec<Key>::decode(r, key)) return r.in_element(i);
-            const auto [at, fresh] = map.try_emplace(std::move(key));
-            if (!fresh) at->second = Value{};
+            // Keys mostly come in ascending order.
+            const auto at = map.try_emplace(map.end(), std::move(key));
+            if (map.size() == known) at->second = Value{};
+            known = map.size();
             if (!Codec<Value>::decode(r, at->second)) return in_key(r, at->first, i);
         }
         return true;
@@ -113,13 +119,32 @@ struct TupleCodec {
 
 template <Serializable T, class A>
 struct Codec<std::vector<T, A>> {
+    static std::size_t most_bytes(const std::vector<T, A>& values)
+        requires FixedSize<T>
+    {
+        return 5 + values.size() * Codec<T>::max_bytes;
+    }
+    static std::uint8_t* put(std::uint8_t* to, const std::vector<T, A>& values)
+        requires FixedSize<T>
+    {
+        to = Writer::put_array(to, values.size());
+        for (const auto& value : values) to = Codec<T>::put(to, value);
+        return to;
+    }
     static void encode(Writer& w, const std::vector<T, A>& values) {
+        if constexpr (FixedSize<T> && !std::is_enum_v<T>)
+            return w.written(put(w.room(most_bytes(values)), values));
         w.array(values.size());
         for (const auto& value : values) Codec<T>::encode(w, value);
     }
     static bool decode(Reader& r, std::vector<T, A>& values) {
         std::size_t n = 0;
         if (!r.array(n, sizeof(T))) return false;
+        if constexpr (std::integral<T> && !std::same_as<T, bool>) {
+            values.resize(n);  // n elements take at least n of the bytes that are there
+            std::size_t read = 0;
+            return r.integers(values.data(), n, read) || r.in_element(read);
+        }
         values.clear();
         values.reserve(detail::first_reserve(n, sizeof(T)));
         for (std::size_t i = 0; i < n; ++i) {
@@ -151,6 +176,18 @@ struct Codec<std::array<T, N>> {
 
 template <Serializable T>
 struct Codec<std::optional<T>> {
+    static std::size_t most_bytes(const std::optional<T>& value)
+        requires Puttable<T>
+    {
+        return value ? detail::most_bytes<T>(*value) : 1;
+    }
+    static std::uint8_t* put(std::uint8_t* to, const std::optional<T>& value)
+        requires Puttable<T>
+    {
+        if (value) return Codec<T>::put(to, *value);
+        *to = 0xc0;
+        return to + 1;
+    }
     static_assert(!detail::may_be_nil<T>,
                   "gyre: an optional of what may itself be nil is ambiguous");
     static void encode(Writer& w, const std::optional<T>& value) {

@@ -129,12 +129,30 @@ template <Described T>
 struct Codec<T> {
     static void encode(Writer& w, const T& value) {
         if (w.form() == Form::names) return encode_fields(w, &value, fields_of<T>(), all_fields);
-        w.array(std::remove_cvref_t<decltype(description<T>)>::field_count);
+        // What can tell its size shares one look at the room.
+        std::size_t most = 5;
         description<T>.each_field([&](const auto& f) {
             using F = std::remove_cvref_t<decltype(f)>;
-            if constexpr (detail::check_value<typename F::Value>())
-                Codec<typename F::Value>::encode(w, value.*F::pointer);
+            if constexpr (Puttable<typename F::Value>)
+                most += detail::most_bytes<typename F::Value>(value.*F::pointer);
         });
+        bool putting = true;
+        std::uint8_t* at = Writer::put_array(
+            w.room(most), std::remove_cvref_t<decltype(description<T>)>::field_count);
+        description<T>.each_field([&](const auto& f) {
+            using F = std::remove_cvref_t<decltype(f)>;
+            using C = Codec<typename F::Value>;
+            if constexpr (!detail::check_value<typename F::Value>()) {
+                return;
+            } else if constexpr (Puttable<typename F::Value>) {
+                if (!std::exchange(putting, true)) at = w.room(most);
+                at = C::put(at, value.*F::pointer);
+            } else {
+                if (std::exchange(putting, false)) w.written(at);
+                C::encode(w, value.*F::pointer);
+            }
+        });
+        if (putting) w.written(at);
     }
     static bool decode(Reader& r, T& value) {
         if (!r.enter()) return false;

@@ -1,8 +1,11 @@
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <gyre/codec/json.hpp>
+#include <random>
 #include <sstream>
 
 using namespace gyre;
@@ -84,6 +87,92 @@ TEST(GoldenBytes, a_struct_in_both_forms) {
         ASSERT_TRUE(back.ok()) << back.error().what();
         EXPECT_EQ(*back, g);
     }
+}
+
+/// What tools/msgpack_peer.py prints: lines of (hex, JSON). Debian's python, where python3-msgpack is.
+std::vector<std::pair<std::string, std::string>> independent(const std::string& arguments) {
+    std::vector<std::pair<std::string, std::string>> lines;
+    const std::string command = "/usr/bin/python3 tools/msgpack_peer.py " + arguments + " 2>&1";
+    FILE* pipe = popen(command.c_str(), "r");
+    if (!pipe) return lines;
+    std::string text;
+    for (int c; (c = std::fgetc(pipe)) != EOF;) text += static_cast<char>(c);
+    EXPECT_EQ(pclose(pipe), 0) << text << "(apt-get install python3-msgpack)";
+    std::istringstream all(text);
+    for (std::string line; std::getline(all, line);)
+        lines.emplace_back(line.substr(0, line.find('\t')), line.substr(line.find('\t') + 1));
+    return lines;
+}
+
+std::string hex(BytesView bytes) {
+    std::string out;
+    for (const std::uint8_t byte : bytes)
+        for (const int digit : {byte >> 4, byte & 15}) out += "0123456789abcdef"[digit];
+    return out;
+}
+
+TEST(GoldenBytes, an_independent_msgpack_reads_the_same_and_we_read_what_it_writes) {
+    const auto lines = golden("msgpack.hex");
+    const auto theirs = independent("golden protocol/golden/msgpack.hex");
+    ASSERT_EQ(theirs.size(), lines.size());
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+        const auto own = msgpack_to_json(from_hex(lines[i].substr(0, lines[i].find(' '))));
+        const auto back = msgpack_to_json(from_hex(theirs[i].first));
+        ASSERT_TRUE(own.ok() && back.ok()) << lines[i];
+        // A float 32 is printed short, and theirs comes back as a float 64.
+        if (!lines[i].starts_with("ca")) EXPECT_EQ(*own, *back) << lines[i];
+    }
+}
+
+/// Structs of random content go to the independent msgpack and come back as it writes them.
+TEST(GoldenBytes, an_independent_msgpack_carries_structs_in_both_forms) {
+    std::mt19937 random(7);
+    const auto below = [&](std::size_t n) { return random() % n; };
+    const auto number = [&] { return static_cast<std::int64_t>(random()) << below(33) >> below(60); };
+    const auto text = [&] { return std::string(below(4) ? below(40) : below(70'000), 'a'); };
+    std::vector<Golden> values;
+    for (int i = 0; i < 100; ++i) {
+        Golden g{static_cast<EntityId>(number()), text(), static_cast<Color>(below(3)), {}, {}, {}, {},
+                 Duration(number()), Bytes(below(300), 9), {}};
+        if (below(2)) g.level = static_cast<std::int16_t>(random());
+        for (std::size_t n = below(20); n != 0; --n) g.tags.push_back(text());
+        for (std::size_t n = below(40); n != 0; --n)
+            g.counts["k" + std::to_string(below(99))] = static_cast<std::int32_t>(random());
+        if (below(2)) g.choice = text(); else g.choice = static_cast<std::int32_t>(random());
+        if (i % 3 && i != 0) g.inside.push_back(values.back());
+        values.push_back(std::move(g));
+    }
+    const std::string path = testing::TempDir() + "golden_test_" + std::to_string(getpid());
+    {
+        std::ofstream file(path);
+        for (const auto& g : values)
+            for (const Form form : {Form::indexes, Form::names}) file << hex(encode(g, form)) << '\n';
+    }
+    const auto theirs = independent("echo < " + path);
+    std::filesystem::remove(path);
+    ASSERT_EQ(theirs.size(), 2 * values.size());
+    for (std::size_t i = 0; i < theirs.size(); ++i) {
+        const Bytes bytes = from_hex(theirs[i].first);
+        const auto back = decode<Golden>(bytes);
+        ASSERT_TRUE(back.ok()) << back.error().what();
+        EXPECT_EQ(*back, values[i / 2]);
+        if (i % 2 == 0) continue;
+        const auto from_their_json = from_json<Golden>(theirs[i].second, {.max_depth = 128});
+        ASSERT_TRUE(from_their_json.ok()) << from_their_json.error().what();
+        EXPECT_EQ(*from_their_json, values[i / 2]);
+    }
+}
+
+TEST(GoldenBytes, the_struct_is_what_an_independent_msgpack_reads) {
+    const auto theirs = independent("echo < protocol/golden/struct.hex");
+    ASSERT_EQ(theirs.size(), 2u);
+    const auto lines = golden("struct.hex");
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(theirs[i].first, lines[i]);
+    EXPECT_EQ(theirs[0].second,
+              R"(["54043195528458297", "Ada", 2, -300, null, ["x", "y"], {"gold": 100, "wood": 70000}, )"
+              R"(1500000000, "AQL/", [1, "text"], [[0, "", 0, null, null, [], {}, 0, "", [0, 0], []]]])");
+    EXPECT_NE(theirs[1].second.find(R"("color": "blue", "level": -300, "rank": null)"), std::string::npos)
+        << theirs[1].second;
 }
 
 }  // namespace

@@ -10,16 +10,6 @@
 namespace gyre {
 namespace {
 
-template <class U>
-U load(const std::uint8_t* p) {
-    U value;
-    std::memcpy(&value, p, sizeof(U));
-    if constexpr (sizeof(U) == 2) value = __builtin_bswap16(value);
-    if constexpr (sizeof(U) == 4) value = __builtin_bswap32(value);
-    if constexpr (sizeof(U) == 8) value = __builtin_bswap64(value);
-    return value;
-}
-
 /// Text from outside, fit for an error message: short and printable.
 std::string quoted(std::string_view text) {
     std::string out = "\"";
@@ -233,22 +223,6 @@ bool Reader::signed_within(std::int64_t& value, std::int64_t min, std::int64_t m
 }
 
 bool Reader::unsigned_within(std::uint64_t& value, std::uint64_t max) {
-    // As writers write it; everything else, and what is wrong, goes the long way.
-    if (at_ != end_ && *at_ >= 0xcc && *at_ <= 0xcf) {
-        const std::size_t bytes = std::size_t{1} << (*at_ - 0xcc);
-        if (left() > bytes) {
-            const std::uint8_t* p = at_ + 1;
-            const std::uint64_t wide = bytes == 1   ? *p
-                                       : bytes == 2 ? load<std::uint16_t>(p)
-                                       : bytes == 4 ? load<std::uint32_t>(p)
-                                                    : load<std::uint64_t>(p);
-            if (wide <= max) {
-                at_ = p + bytes;
-                value = wide;
-                return true;
-            }
-        }
-    }
     bool negative = false;
     if (!any_integer(value, negative)) return false;
     if (!negative && value <= max) return true;
@@ -257,12 +231,7 @@ bool Reader::unsigned_within(std::uint64_t& value, std::uint64_t max) {
         (negative ? std::to_string(static_cast<std::int64_t>(value)) : std::to_string(value)));
 }
 
-bool Reader::number(double& value) {
-    if (left() >= 9 && *at_ == 0xcb) [[likely]] {
-        value = std::bit_cast<double>(load<std::uint64_t>(at_ + 1));
-        at_ += 9;
-        return true;
-    }
+bool Reader::other_number(double& value) {
     const std::uint8_t* before = at_;
     Token token;
     if (at_ == end_) return expected("a number");
@@ -283,12 +252,7 @@ bool Reader::number(double& value) {
     return expected("a number");
 }
 
-bool Reader::number(float& value) {
-    if (left() >= 5 && *at_ == 0xca) [[likely]] {
-        value = std::bit_cast<float>(load<std::uint32_t>(at_ + 1));
-        at_ += 5;
-        return true;
-    }
+bool Reader::other_number(float& value) {
     double wide = 0;
     if (!number(wide)) return false;
     if (std::isfinite(wide) &&
@@ -387,7 +351,9 @@ bool Reader::refuse(std::size_t count, std::size_t values) {
     if (values > left())
         return fail(std::to_string(count) + " elements, but only " + std::to_string(left()) +
                     " bytes are left");
-    return fail(std::to_string(count) + " elements are more than this message may hold");
+    if (count > options_.nodes)
+        return fail(std::to_string(count) + " elements are more than this message may hold");
+    return fail(std::to_string(count) + " elements take more memory than this message may");
 }
 
 bool Reader::fail(std::string_view reason) {

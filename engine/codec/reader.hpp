@@ -1,4 +1,5 @@
 #pragma once
+#include <bit>
 #include <charconv>
 #include <concepts>
 #include <cstdint>
@@ -10,12 +11,14 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace gyre {
 
 struct ReaderOptions {
     std::uint32_t depth = 32;        ///< Described structs within each other.
-    std::uint64_t nodes = 1u << 20;  ///< Elements in all; one counts once per 64 bytes in memory.
+    std::uint64_t nodes = 1u << 20;  ///< Elements of arrays and pairs of maps in all.
+    std::uint64_t bytes = 64u << 20;  ///< Memory of these elements in all.
     bool strict = false;             ///< Refuse field names the type does not have.
     bool from_json = false;          ///< Integers, bytes (base64) and durations may be text.
 };
@@ -59,14 +62,42 @@ public:
     }
     template <std::integral T>
     bool integer(T& value) {
-        if (at_ != end_ && *at_ < 0x80) [[likely]] {
-            value = static_cast<T>(*at_++);
+        if (const std::uint8_t* after = take_integer(at_, end_, value)) [[likely]] {
+            at_ = after;
             return true;
         }
-        return wide_integer(value);
+        return other_integer(value);
     }
-    bool number(double& value);
-    bool number(float& value);
+    /// `count` integers one after the other; `read` is how many came before a failure.
+    template <std::integral T>
+    bool integers(T* values, std::size_t count, std::size_t& read) {
+        const std::uint8_t* at = at_;
+        for (read = 0; read != count; ++read) {
+            const std::uint8_t* after = take_integer(at, end_, values[read]);
+            if (!after) [[unlikely]] {
+                at_ = at;
+                if (!other_integer(values[read])) return false;
+                after = at_;
+            }
+            at = after;
+        }
+        at_ = at;
+        return true;
+    }
+    bool number(double& value) {
+        if (left() < 9 || *at_ != 0xcb) [[unlikely]]
+            return other_number(value);
+        value = std::bit_cast<double>(load<std::uint64_t>(at_ + 1));
+        at_ += 9;
+        return true;
+    }
+    bool number(float& value) {
+        if (left() < 5 || *at_ != 0xca) [[unlikely]]
+            return other_number(value);
+        value = std::bit_cast<float>(load<std::uint32_t>(at_ + 1));
+        at_ += 5;
+        return true;
+    }
     bool text(std::string_view& value) {
         if (at_ != end_ && (*at_ & 0xe0) == 0xa0) [[likely]] {
             const std::size_t n = *at_ & 0x1fu;
@@ -125,6 +156,7 @@ public:
     bool at_end() const { return at_ == end_ && !failure_; }
     bool ok() const { return !failure_; }
     std::size_t left() const { return static_cast<std::size_t>(end_ - at_); }
+    BytesView rest() const { return {at_, left()}; }  ///< What is not read yet.
     const ReaderOptions& options() const { return options_; }
 
     /// Around everything that may contain itself.
@@ -163,14 +195,54 @@ private:
         return true;
     }
     bool admit(std::size_t count, std::size_t values, std::size_t element_bytes) {
-        const std::uint64_t cost = count * ((element_bytes + 63) / 64);
-        if (values > left() || cost > options_.nodes) [[unlikely]]
+        if (values > left() || count > options_.nodes || count * element_bytes > options_.bytes)
+            [[unlikely]]
             return refuse(count, values);
-        options_.nodes -= cost;
+        options_.nodes -= count;
+        options_.bytes -= count * element_bytes;
         return true;
     }
+    template <class U>
+    static U load(const std::uint8_t* p) {
+        U value;
+        std::memcpy(&value, p, sizeof(U));
+        if constexpr (sizeof(U) == 2) value = static_cast<U>(__builtin_bswap16(static_cast<std::uint16_t>(value)));
+        if constexpr (sizeof(U) == 4) value = static_cast<U>(__builtin_bswap32(static_cast<std::uint32_t>(value)));
+        if constexpr (sizeof(U) == 8) value = static_cast<U>(__builtin_bswap64(static_cast<std::uint64_t>(value)));
+        return value;
+    }
+    template <class U, class T>
+    static const std::uint8_t* take_as(const std::uint8_t* p, const std::uint8_t* end, T& value) {
+        if (static_cast<std::size_t>(end - p) < 1 + sizeof(U)) return nullptr;
+        const U wide = load<U>(p + 1);
+        if (!std::in_range<T>(wide)) return nullptr;
+        value = static_cast<T>(wide);
+        return p + 1 + sizeof(U);
+    }
+    /// What comes after an integer that fits; null when there is none.
     template <std::integral T>
-    bool wide_integer(T& value) {
+    static const std::uint8_t* take_integer(const std::uint8_t* p, const std::uint8_t* end, T& value) {
+        if (p == end) return nullptr;
+        const std::uint8_t head = *p;
+        if (head < 0x80) [[likely]]
+            return value = static_cast<T>(head), p + 1;
+        switch (head) {
+            case 0xcc: return take_as<std::uint8_t>(p, end, value);
+            case 0xcd: return take_as<std::uint16_t>(p, end, value);
+            case 0xce: return take_as<std::uint32_t>(p, end, value);
+            case 0xcf: return take_as<std::uint64_t>(p, end, value);
+            case 0xd0: return take_as<std::int8_t>(p, end, value);
+            case 0xd1: return take_as<std::int16_t>(p, end, value);
+            case 0xd2: return take_as<std::int32_t>(p, end, value);
+            case 0xd3: return take_as<std::int64_t>(p, end, value);
+            default: break;
+        }
+        if (std::is_unsigned_v<T> || head < 0xe0) return nullptr;
+        return value = static_cast<T>(static_cast<std::int8_t>(head)), p + 1;
+    }
+    /// Numbers as text and the like, or the failure with its reason.
+    template <std::integral T>
+    bool other_integer(T& value) {
         if constexpr (std::is_signed_v<T>) {
             std::int64_t wide = 0;
             if (!signed_within(wide, std::numeric_limits<T>::min(), std::numeric_limits<T>::max()))
@@ -188,6 +260,8 @@ private:
     bool signed_within(std::int64_t& value, std::int64_t min, std::int64_t max);
     bool unsigned_within(std::uint64_t& value, std::uint64_t max);
     bool other_array(std::size_t count);
+    bool other_number(double& value);
+    bool other_number(float& value);
     bool wide_text(std::string_view& value);
     bool wide_array(std::size_t& count, std::size_t element_bytes);
     bool wide_map(std::size_t& pairs, std::size_t element_bytes);

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <concepts>
@@ -25,14 +26,39 @@ concept Serializable =
         { Codec<T>::decode(r, to) } -> std::same_as<bool>;
     };
 
+/// Never more than Codec<T>::max_bytes in Form::indexes, put without a look at the room:
+///   static std::uint8_t* put(std::uint8_t* to, T value);   // where it ends
+template <class T>
+concept FixedSize = requires { Codec<T>::max_bytes; };
+/// FixedSize, or Codec<T>::most_bytes(value) says at little cost how many bytes put() may take.
+template <class T>
+concept Puttable = FixedSize<T> || requires(const T& value) { Codec<T>::most_bytes(value); };
+
+namespace detail {
+template <Puttable T>
+std::size_t most_bytes(const T& value) {
+    if constexpr (FixedSize<T>)
+        return Codec<T>::max_bytes;
+    else
+        return Codec<T>::most_bytes(value);
+}
+}  // namespace detail
+
 template <>
 struct Codec<bool> {
+    static constexpr std::size_t max_bytes = 1;
+    static std::uint8_t* put(std::uint8_t* to, bool value) {
+        *to = value ? 0xc3 : 0xc2;
+        return to + 1;
+    }
     static void encode(Writer& w, bool value) { w.boolean(value); }
     static bool decode(Reader& r, bool& value) { return r.boolean(value); }
 };
 
 template <std::integral T>
 struct Codec<T> {
+    static constexpr std::size_t max_bytes = sizeof(T) + 1;
+    static std::uint8_t* put(std::uint8_t* to, T value) { return Writer::put_integer(to, value); }
     static void encode(Writer& w, T value) { w.integer(value); }
     static bool decode(Reader& r, T& value) { return r.integer(value); }
 };
@@ -40,6 +66,8 @@ struct Codec<T> {
 template <class T>
     requires(std::same_as<T, float> || std::same_as<T, double>)
 struct Codec<T> {
+    static constexpr std::size_t max_bytes = sizeof(T) + 1;
+    static std::uint8_t* put(std::uint8_t* to, T value) { return Writer::put_number(to, value); }
     static void encode(Writer& w, T value) { w.number(value); }
     static bool decode(Reader& r, T& value) { return r.number(value); }
 };
@@ -50,6 +78,10 @@ template <class T>
     requires std::is_enum_v<T>
 struct Codec<T> {
     using U = std::underlying_type_t<T>;
+    static constexpr std::size_t max_bytes = Codec<U>::max_bytes;
+    static std::uint8_t* put(std::uint8_t* to, T value) {
+        return Codec<U>::put(to, static_cast<U>(value));
+    }
     static void encode(Writer& w, T value) {
         if (w.form() == Form::names)
             if (const auto name = enum_name(value); !name.empty()) return w.text(name);
@@ -88,6 +120,10 @@ private:
 
 template <>
 struct Codec<std::string> {
+    static std::size_t most_bytes(const std::string& value) { return value.size() + 5; }
+    static std::uint8_t* put(std::uint8_t* to, const std::string& value) {
+        return Writer::put_text(to, value);
+    }
     static void encode(Writer& w, const std::string& value) { w.text(value); }
     static bool decode(Reader& r, std::string& value) {
         std::string_view view;
@@ -99,6 +135,10 @@ struct Codec<std::string> {
 
 template <>
 struct Codec<Bytes> {
+    static std::size_t most_bytes(const Bytes& value) { return value.size() + 5; }
+    static std::uint8_t* put(std::uint8_t* to, const Bytes& value) {
+        return Writer::put_bin(to, value);
+    }
     static void encode(Writer& w, const Bytes& value) { w.bin(value); }
     static bool decode(Reader& r, Bytes& value) { return r.base64(value); }
 };
@@ -106,14 +146,26 @@ struct Codec<Bytes> {
 /// Keys, nonces, digests: bin of exactly N bytes.
 template <std::size_t N>
 struct Codec<std::array<std::uint8_t, N>> {
+    static constexpr std::size_t max_bytes = N + 5;
+    static std::uint8_t* put(std::uint8_t* to, const std::array<std::uint8_t, N>& value) {
+        return Writer::put_bin(to, value);
+    }
     static void encode(Writer& w, const std::array<std::uint8_t, N>& value) { w.bin(value); }
     static bool decode(Reader& r, std::array<std::uint8_t, N>& value) {
-        Bytes bytes;
-        if (!r.base64(bytes)) return false;
+        if (r.at_text()) [[unlikely]] {  // base64, when it comes from JSON
+            Bytes bytes;
+            return r.base64(bytes) && take(r, value, bytes);
+        }
+        BytesView bytes;
+        return r.bin(bytes) && take(r, value, bytes);
+    }
+
+private:
+    static bool take(Reader& r, std::array<std::uint8_t, N>& value, BytesView bytes) {
         if (bytes.size() != N)
             return r.fail("expected binary of " + std::to_string(N) + " bytes, found " +
                           std::to_string(bytes.size()));
-        std::memcpy(value.data(), bytes.data(), N);
+        std::copy(bytes.begin(), bytes.end(), value.begin());
         return true;
     }
 };
@@ -126,6 +178,8 @@ struct Codec<std::monostate> {
 
 template <class E>
 struct Codec<Id<E>> {
+    static constexpr std::size_t max_bytes = 9;
+    static std::uint8_t* put(std::uint8_t* to, Id<E> id) { return Writer::put_integer(to, id.value); }
     static void encode(Writer& w, Id<E> id) { w.unsigned_integer(id.value); }
     static bool decode(Reader& r, Id<E>& id) { return r.integer(id.value); }
 };

@@ -5,29 +5,14 @@ namespace gyre {
 
 void Writer::grow(std::size_t n) {
     const std::size_t used = size();
-    out_->resize(used + n + std::max<std::size_t>(used, 128));
+    out_->resize(used + std::max({n, used, std::size_t{128}}));
     at_ = out_->data() + used;
     end_ = out_->data() + out_->size();
 }
 
-std::uint8_t* Writer::put_unsigned(std::uint8_t* p, std::uint64_t value) {
-    if (value <= 0xff) return put(p, 0xcc, static_cast<std::uint8_t>(value));
-    if (value <= 0xffff) return put(p, 0xcd, static_cast<std::uint16_t>(value));
-    if (value <= 0xffff'ffff) return put(p, 0xce, static_cast<std::uint32_t>(value));
-    return put(p, 0xcf, value);
-}
-
-std::uint8_t* Writer::put_negative(std::uint8_t* p, std::int64_t value) {
-    if (value >= INT8_MIN) return put(p, 0xd0, static_cast<std::uint8_t>(value));
-    if (value >= INT16_MIN) return put(p, 0xd1, static_cast<std::uint16_t>(value));
-    if (value >= INT32_MIN) return put(p, 0xd2, static_cast<std::uint32_t>(value));
-    return put(p, 0xd3, static_cast<std::uint64_t>(value));
-}
-
-std::uint8_t* Writer::put_length(std::uint8_t* p, std::uint8_t head8, std::size_t n) {
+std::uint8_t* Writer::put_long_length(std::uint8_t* p, std::uint8_t head8, std::size_t n) {
     GYRE_ASSERT(n <= 0xffff'ffff, "a text or binary of 4 GiB or more");
     const auto wider = [head8](int step) { return static_cast<std::uint8_t>(head8 + step); };
-    if (n <= 0xff) return put(p, head8, static_cast<std::uint8_t>(n));
     if (n <= 0xffff) return put(p, wider(1), static_cast<std::uint16_t>(n));
     return put(p, wider(2), static_cast<std::uint32_t>(n));
 }

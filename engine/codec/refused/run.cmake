@@ -1,0 +1,27 @@
+# cmake -DCOMPILER=... -DINCLUDE=... -P run.cmake: what cannot be described is one error with one message.
+function(expect case message)
+    execute_process(
+        COMMAND ${COMPILER} -std=c++20 -fsyntax-only -I ${INCLUDE} -DCASE=${case} ${CMAKE_CURRENT_LIST_DIR}/refused.cpp
+        ERROR_VARIABLE output RESULT_VARIABLE status)
+    string(REPLACE ";" "," output "${output}")
+    string(REGEX MATCHALL "error: [^\n]*" errors "${output}")
+    list(LENGTH errors count)
+    if(message STREQUAL "")
+        if(NOT status EQUAL 0)
+            message(SEND_ERROR "case ${case} is fine, but the compiler says:\n${output}")
+        endif()
+    elseif(NOT count EQUAL 1 OR NOT output MATCHES "${message}")
+        message(SEND_ERROR "case ${case}: expected one error with \"${message}\", found ${count}:\n${output}")
+    endif()
+endfunction()
+
+set(describe "gyre: this cannot be serialized: give its type a describe\\(\\), or specialize gyre::Codec for it")
+expect(0 "")
+expect(1 "${describe}")
+expect(2 "${describe}")
+expect(3 "gyre: this is a pointer, store an Id<> or the value itself")
+expect(4 "gyre: this cannot be serialized")
+expect(5 "gyre: two members are described under one name")
+expect(6 "gyre: a method takes its parameters by value")
+expect(7 "gyre: this cannot be serialized")
+expect(8 "gyre: this cannot be serialized|gyre: this is a pointer")
