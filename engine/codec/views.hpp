@@ -8,6 +8,14 @@ template <class T>
 struct ViewCodec;
 
 namespace detail {
+template <class K, class V>
+struct ViewPair {
+    using first_type = K;
+    using second_type = V;
+    K first{};
+    V second{};
+};
+
 /// What a lazy view begins and ends at: whole encoded values that were checked when it was made.
 /// Stepping reads one Step of them.
 template <class Step>
@@ -59,15 +67,30 @@ protected:
     bool read(Reader& reader, std::size_t count) {
         size_ = count;
         const BytesView from = reader.rest();
-        for (std::size_t i = 0; i < count; ++i) {
-            Step step{};
-            if (!ViewCodec<Step>::decode(reader, step)) return reader.in_element(i);
-        }
+        for (std::size_t i = 0; i < count; ++i)
+            if (!check<Step>(reader, i)) return false;
         encoded_ = from.first(from.size() - reader.left());
         return true;
     }
 
 private:
+    template <class T>
+    static bool check(Reader& reader, std::size_t index) {
+        T value{};
+        return ViewCodec<T>::decode(reader, value) || reader.in_element(index);
+    }
+    template <class T>
+        requires requires { typename T::first_type; }
+    static bool check(Reader& reader, std::size_t index) {
+        T pair{};
+        if (!ViewCodec<typename T::first_type>::decode(reader, pair.first))
+            return reader.in_element(index);
+        if (ViewCodec<typename T::second_type>::decode(reader, pair.second)) return true;
+        if constexpr (std::same_as<typename T::first_type, std::string_view>)
+            return reader.in_key(pair.first);
+        else
+            return in_key(reader, pair.first, index);
+    }
     BytesView encoded_;
     std::size_t size_ = 0;
 };
@@ -81,7 +104,7 @@ class ListView : public detail::LazyView<T> {
 
 /// A map as pairs in the order in which they were written; a key may come twice.
 template <class K, class V>
-class MapView : public detail::LazyView<std::pair<K, V>> {
+class MapView : public detail::LazyView<detail::ViewPair<K, V>> {
     friend ViewCodec<MapView>;
 };
 
@@ -108,17 +131,17 @@ struct ViewCodec<std::optional<T>> {
         return r.nil() || ViewCodec<T>::decode(r, value.emplace());
     }
 };
-template <class K, class V>
-struct ViewCodec<std::pair<K, V>> {
-    static bool decode(Reader& r, std::pair<K, V>& value) {
-        return ViewCodec<K>::decode(r, value.first) && ViewCodec<V>::decode(r, value.second);
-    }
-};
 template <class T>
 struct ViewCodec<ListView<T>> {
     static bool decode(Reader& r, ListView<T>& value) {
         std::size_t count = 0;
         return r.array(count) && value.read(r, count);
+    }
+};
+template <class K, class V>
+struct ViewCodec<detail::ViewPair<K, V>> {
+    static bool decode(Reader& r, detail::ViewPair<K, V>& pair) {
+        return ViewCodec<K>::decode(r, pair.first) && ViewCodec<V>::decode(r, pair.second);
     }
 };
 template <class K, class V>
@@ -168,7 +191,8 @@ private:
                 known = true;
                 ok = decode_field(r, value, field);
             });
-            if (!ok || (!known && !r.skip())) return false;
+            if (!ok) return false;
+            if (!known && !r.skip()) return r.in_field(name.substr(0, 64));
         }
         return true;
     }

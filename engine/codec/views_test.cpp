@@ -94,6 +94,9 @@ TEST(Views, errors_have_the_path_and_nothing_is_read_unchecked) {
     const auto view = decode_views<BagView>(wrong);
     ASSERT_FALSE(view.ok());
     EXPECT_EQ(view.error().message(), "BagView.stacks[0].item: expected text, found 1");
+    const auto value = encode(std::map<std::string, std::map<std::string, std::string>>{{"notes", {{"a", "b"}}}});
+    EXPECT_EQ(decode_views<BagView>(value).error().message(),
+              "BagView.notes[\"a\"]: expected an array, found text \"b\"");
     const Bytes bytes = encode(bag);
     for (std::size_t n = 0; n < bytes.size(); ++n)
         EXPECT_FALSE(decode_views<BagView>(BytesView(bytes).first(n)).ok()) << n;

@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""Inputs a fuzzer begins with, made of the golden bytes: fuzz_seeds.py FUZZER FOLDER
+
+codec_fuzz: each golden value as msgpack and as JSON, and both structs with each byte of heads changed.
+rpc_fuzz: conversations of valid frames, with golden values as arguments. Other fuzzers: none.
+"""
+import hashlib
+import sys
+from pathlib import Path
+
+import msgpack
+
+GOLDEN = Path(__file__).resolve().parent.parent / "protocol" / "golden"
+
+
+def lines(name):
+    return [line for line in (GOLDEN / name).read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+
+
+def codec():
+    for line in lines("msgpack.hex"):
+        encoded, _, described = line.split(" ", 2)
+        yield bytes.fromhex(encoded)
+        yield described.encode()
+    tree = [2, "Ada", 1.5, -300, [1, "text"], {"a": [1, 70_000], "b": []}, {0: 2**63, 2: 1}, []]
+    named = dict(zip(["color", "name", "weight", "level", "choice", "notes", "counts", "inside"],
+                     ["blue", *tree[1:6], {"red": 1}, [tree]]))
+    for value in (tree, tree[:3], [*tree, "more"], [*tree[:7], [tree, tree]], named, {"name": "x", "unknown": [1, {}]}):
+        yield msgpack.packb(value)
+    for line in lines("struct.hex"):
+        encoded = bytes.fromhex(line)
+        yield encoded
+        for at in range(len(encoded)):
+            yield encoded[:at] + bytes([encoded[at] ^ 0x10]) + encoded[at + 1:]
+
+
+def frame(*values):
+    return b"".join(msgpack.packb(value) for value in values)
+
+
+def rpc():
+    arguments = [msgpack.unpackb(bytes.fromhex(line.split(" ", 1)[0]), strict_map_key=False)
+                 for line in lines("msgpack.hex")]
+    talks = []
+    for index, value in enumerate(arguments):
+        name = f"T.m{index % 5}"
+        call = [1, 2 * index + 1, index % 2, name, 100 * (index % 3), 0, 7, [value]]
+        again = [1, 2 * index + 3, index % 2, 0, 0, 1, 0, [value, value]]
+        stamped = [1, 9, 5, 0, 0, 2, 5, 6, 0, []]
+        talks += [[call], [call, again], [call, [4, 2 * index + 1]], [[2, 1, value], [2, 2, value]], [call, stamped],
+                  [[3, 1, "not_found", "where"], [3, 2, "entity_moved", "5 127.0.0.1:1"]], [[5], [6], call, [7, "closed", ""]]]
+    for talk in talks:
+        for flag in (0, 1):
+            out = bytes([flag])
+            for one in talk:
+                body = frame(*one)
+                if len(body) < 240:
+                    out += bytes([len(body)]) + body
+            yield out + b"\xff"
+
+
+if __name__ == "__main__":
+    fuzzer, folder = sys.argv[1], Path(sys.argv[2])
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in {"codec_fuzz": codec, "rpc_fuzz": rpc}.get(fuzzer, tuple)():
+        (folder / hashlib.sha1(seed).hexdigest()).write_bytes(seed)
