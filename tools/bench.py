@@ -62,7 +62,7 @@ def google(benchmarks):
         if match:
             peers.setdefault(match[1] + match[3], []).append((match[2], run["real_time"]))
         else:
-            own.setdefault(name, []).append((run["real_time"], run["time_unit"]))
+            own.setdefault(name, []).append((run["real_time"], run.get("label") or run["time_unit"]))
     if orphans := peers.keys() - own.keys():
         raise ValueError(f"peers measured without what they are compared with: {sorted(orphans)}")
     samples = []

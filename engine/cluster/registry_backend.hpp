@@ -2,6 +2,7 @@
 #include <functional>
 #include <gyre/base/time.hpp>
 #include <gyre/task/task.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 

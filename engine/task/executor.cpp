@@ -1,10 +1,14 @@
 #include <gyre/task/executor.hpp>
 
 #include <gyre/base/context.hpp>
+#include <gyre/task/dump.hpp>
+#include <gyre/task/pool.hpp>
 
 namespace gyre {
 
 Executor::~Executor() {
+    report_leaks(*this);
+    if (pool_ && pool_->running() + pool_->queued() == 0) delete pool_;
     GYRE_ASSERT(wheel_.size() == 0, "an executor outlives its timers");
 }
 

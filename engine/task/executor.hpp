@@ -5,8 +5,11 @@
 #include <gyre/base/error.hpp>
 #include <gyre/base/time.hpp>
 #include <gyre/task/timer.hpp>
+#include <string_view>
 
 namespace gyre {
+
+class Pool;
 
 /// Something the executor runs soon: once, in the order in which it became ready.
 struct Ready : Link {
@@ -49,12 +52,19 @@ public:
 
     /// Called with the failure of a task whose handle was dropped. Set by the host (log).
     std::function<void(const Error&)> on_dropped_failure;
+    /// Called by the destructor with the scopes and tasks that are still there, by name and with
+    /// what they wait for. Unset: standard error.
+    std::function<void(std::string_view)> on_leak;
+
+    Pool& pool();  ///< Where plain go() runs its tasks.
 
     std::uint64_t turns() const noexcept { return turns_; }
     std::size_t timers() const noexcept { return wheel_.size(); }
 
 private:
     friend class Timer;
+    friend class Scope;
+    friend class TaskLister;
     friend class Waiter;
     static void run_all(Link& ring);
 
@@ -63,6 +73,8 @@ private:
     TimerWheel wheel_;
     std::uint64_t turns_ = 0;
     std::uint32_t nested_resumes_ = 0;
+    Link scopes_;  // in the order of their creation
+    Pool* pool_ = nullptr;
 };
 
 }  // namespace gyre

@@ -1,54 +1,54 @@
 #pragma once
-#include <algorithm>
 #include <deque>
-#include <gyre/base/result.hpp>
-#include <gyre/task/scope.hpp>
+#include <gyre/task/compose.hpp>
 #include <limits>
-#include <optional>
-#include <vector>
 
+// What tasks of one thread synchronise with. Each await throws Error{cancelled} once its chain was
+// cancelled, also when there is nothing to wait for; what was handed over before is delivered.
 namespace gyre {
 
 namespace detail {
 /// A waiter that stands in one ring and leaves it when cancelled.
 class RingWaiter : public Waiter {
 public:
-    explicit RingWaiter(Link& ring) : Waiter(&leave), ring_(ring), place_(*this) {}
+    RingWaiter(Link& ring, WaitsFor waits_for) noexcept : Waiter(&leave, waits_for), ring_(ring) {}
     template <class P>
     void await_suspend(std::coroutine_handle<P> handle) {
         Waiter::await_suspend(handle);
-        place_.append_to(ring_);
+        append_to(ring_);
+    }
+    /// Takes the first out of `ring`, which has one.
+    static RingWaiter& pop_first(Link& ring) noexcept {
+        auto& first = static_cast<RingWaiter&>(static_cast<Ready&>(*ring.next));
+        first.unlink();
+        return first;
     }
     /// Wakes the first of `ring`; false when it is empty.
     static bool wake_first(Link& ring) noexcept {
         if (!ring.linked()) return false;
-        auto& place = static_cast<Place&>(*ring.next);
-        place.unlink();
-        place.waiter.wake();
+        pop_first(ring).wake();
         return true;
     }
 
 private:
-    struct Place : Link {
-        explicit Place(RingWaiter& w) : waiter(w) {}
-        RingWaiter& waiter;
-    };
-    static void leave(Waiter& self) { static_cast<RingWaiter&>(self).place_.unlink(); }
+    static void leave(Waiter& self) { self.unlink(); }
     Link& ring_;
-    Place place_;
 };
 
 class SleepWaiter : public Waiter {
 public:
     SleepWaiter(Executor& executor, TimePoint at)
-        : Waiter([](Waiter& self) { static_cast<SleepWaiter&>(self).timer_.disarm(); }),
+        : Waiter([](Waiter& self) { static_cast<SleepWaiter&>(self).timer_.disarm(); }, WaitsFor::sleep),
           timer_(executor, *this),
           at_(at) {}
+    SleepWaiter(SleepWaiter&& other) noexcept
+        : Waiter(std::move(other)), timer_(other.timer_.executor(), *this), at_(other.at_) {}
     template <class P>
     void await_suspend(std::coroutine_handle<P> handle) {
         Waiter::await_suspend(handle);
         timer_.arm(at_);
     }
+    TimePoint at() const { return at_; }
 
 private:
     struct Wake : Timer {
@@ -62,7 +62,7 @@ private:
 
 class YieldWaiter : public Waiter {
 public:
-    YieldWaiter() : Waiter(nullptr) {}
+    YieldWaiter() : Waiter([](Waiter& self) { self.unlink(); }, WaitsFor::yield) {}
     template <class P>
     void await_suspend(std::coroutine_handle<P> handle) {
         Waiter::await_suspend(handle);
@@ -77,7 +77,7 @@ inline detail::SleepWaiter sleep(Duration delay) {
     return {executor, executor.after(delay)};
 }
 inline detail::SleepWaiter sleep_until(TimePoint at) { return {*Chain::running().executor, at}; }
-/// Lets everything else that is ready run first.
+/// Lets everything else that is ready run first; goes on in the next loop turn.
 inline detail::YieldWaiter yield() { return {}; }
 
 /// A flag tasks wait for. set() wakes all; it stays set until reset().
@@ -91,8 +91,11 @@ public:
     bool is_set() const noexcept { return set_; }
     class Awaiter : public detail::RingWaiter {
     public:
-        explicit Awaiter(Event& event) : RingWaiter(event.waiters_), event_(event) {}
-        bool await_ready() { return event_.set_ || RingWaiter::await_ready(); }
+        explicit Awaiter(Event& event) : RingWaiter(event.waiters_, WaitsFor::event), event_(event) {}
+        bool await_ready() {
+            throw_if_cancelled();
+            return event_.set_;
+        }
 
     private:
         Event& event_;
@@ -112,16 +115,16 @@ public:
     }
     bool notify_one() noexcept { return detail::RingWaiter::wake_first(waiters_); }
     bool has_waiters() const noexcept { return waiters_.linked(); }
-    detail::RingWaiter wait() { return detail::RingWaiter(waiters_); }
+    detail::RingWaiter wait() { return {waiters_, WaitsFor::signal}; }
 
 private:
     Link waiters_;
 };
 
-/// At most `permits` holders at a time, first come first served.
+/// At most `permits` holders at a time, first come first served. It outlives its permits.
 class Semaphore {
 public:
-    explicit Semaphore(std::size_t permits) : free_(permits) {}
+    explicit Semaphore(std::size_t permits) : free_(permits), permits_(permits) {}
     class [[nodiscard]] Permit {
     public:
         explicit Permit(Semaphore* owner) : owner_(owner) {}
@@ -137,75 +140,146 @@ public:
     private:
         Semaphore* owner_;
     };
-    Task<Permit> acquire() {
-        if (free_ > 0 && !turn_.has_waiters()) --free_;
-        else co_await turn_.wait();  // release() hands its permit over
-        co_return Permit(this);
-    }
+    class Acquire : public detail::RingWaiter {
+    public:
+        explicit Acquire(Semaphore& semaphore)
+            : RingWaiter(semaphore.waiters_, WaitsFor::permit), semaphore_(semaphore) {}
+        bool await_ready() {
+            throw_if_cancelled();
+            if (semaphore_.free_ == 0) return false;
+            --semaphore_.free_;
+            return true;
+        }
+        Permit await_resume() {
+            Waiter::await_resume();
+            semaphore_.last_holder_ = &Chain::running();
+            return Permit(&semaphore_);
+        }
+        const Semaphore& semaphore() const { return semaphore_; }
+
+    private:
+        Semaphore& semaphore_;
+    };
+    Acquire acquire() { return Acquire(*this); }
     std::size_t free() const { return free_; }
+    std::size_t permits() const { return permits_; }
+    const Chain* last_holder() const { return last_holder_; }  ///< It may be gone: compare only.
 
 private:
     void release() noexcept {
-        if (!turn_.notify_one()) ++free_;
+        if (!detail::RingWaiter::wake_first(waiters_)) ++free_;  // the first takes it over
     }
-    std::size_t free_;
-    Signal turn_;
+    std::size_t free_, permits_;
+    Link waiters_;
+    const Chain* last_holder_ = nullptr;
 };
 
 /// One holder at a time.
 class Mutex : public Semaphore {
 public:
     Mutex() : Semaphore(1) {}
-    Task<Permit> lock() { return acquire(); }
+    Acquire lock() { return acquire(); }
 };
 
-/// Values from one side of the loop to another, bounded. try_push() refuses when full.
+/// Values from one side of the loop to another, in order, bounded. try_push() refuses when full.
 template <class T>
 class Queue {
 public:
+    /// limit: values that wait for a reader, at least 1.
     explicit Queue(std::size_t limit = std::numeric_limits<std::size_t>::max()) : limit_(limit) {}
+
     bool try_push(T value) {
-        if (closed_ || values_.size() >= limit_) return false;
-        values_.push_back(std::move(value));
-        pushed_.notify_one();
+        if (closed_ || (!readers_.linked() && values_.size() >= limit_)) return false;
+        put(std::move(value));
         return true;
     }
-    Task<> push(T value) {
-        while (!closed_ && values_.size() >= limit_) co_await popped_.wait();
-        if (closed_) throw Error(errc::closed, "queue");
-        values_.push_back(std::move(value));
-        pushed_.notify_one();
-    }
-    /// Next value in order. Error: closed, after the last.
-    Task<T> pop() {
-        while (values_.empty()) {
-            if (closed_) throw Error(errc::closed, "queue");
-            co_await pushed_.wait();
+    class Push : public detail::RingWaiter {
+    public:
+        Push(Queue& queue, T value)
+            : RingWaiter(queue.writers_, WaitsFor::queue), queue_(queue), value_(std::move(value)) {}
+        bool await_ready() {
+            throw_if_cancelled();
+            if (queue_.closed_) return true;
+            if (!queue_.readers_.linked() && queue_.values_.size() >= queue_.limit_) return false;
+            queue_.put(std::move(value_));
+            return accepted_ = true;
         }
-        T value = std::move(values_.front());
-        values_.pop_front();
-        popped_.notify_one();
-        co_return value;
-    }
+        void await_resume() {
+            Waiter::await_resume();
+            if (!accepted_) throw Error(errc::closed, "queue");
+        }
+
+    private:
+        friend class Queue;
+        Queue& queue_;
+        T value_;
+        bool accepted_ = false;
+    };
+    /// Waits while the queue is full. Error: closed.
+    Push push(T value) { return Push(*this, std::move(value)); }
+
+    class Pop : public detail::RingWaiter {
+    public:
+        explicit Pop(Queue& queue) : RingWaiter(queue.readers_, WaitsFor::queue), queue_(queue) {}
+        bool await_ready() {
+            throw_if_cancelled();
+            return !queue_.values_.empty() || queue_.closed_;
+        }
+        T await_resume() {
+            Waiter::await_resume();
+            if (value_) return std::move(*value_);
+            if (queue_.values_.empty()) throw Error(errc::closed, "queue");
+            return queue_.take_front();
+        }
+
+    private:
+        friend class Queue;
+        Queue& queue_;
+        std::optional<T> value_;  // handed over by put()
+    };
+    /// Next value in order. Error: closed, after the last.
+    Pop pop() { return Pop(*this); }
+
     void close() {
         closed_ = true;
-        pushed_.notify_all();
-        popped_.notify_all();
+        while (detail::RingWaiter::wake_first(readers_)) {}
+        while (detail::RingWaiter::wake_first(writers_)) {}
     }
     std::vector<T> take_all() {
         std::vector<T> all(std::make_move_iterator(values_.begin()),
                            std::make_move_iterator(values_.end()));
         values_.clear();
-        popped_.notify_all();
+        admit_writers();
         return all;
     }
     std::size_t size() const { return values_.size(); }
     bool closed() const { return closed_; }
 
 private:
+    /// There is a reader or room.
+    void put(T value) {
+        if (!readers_.linked()) return values_.push_back(std::move(value));
+        auto& reader = static_cast<Pop&>(detail::RingWaiter::pop_first(readers_));
+        reader.value_.emplace(std::move(value));
+        reader.wake();
+    }
+    T take_front() {
+        T value = std::move(values_.front());
+        values_.pop_front();
+        admit_writers();
+        return value;
+    }
+    void admit_writers() {
+        while (writers_.linked() && values_.size() < limit_) {
+            auto& writer = static_cast<Push&>(detail::RingWaiter::pop_first(writers_));
+            values_.push_back(std::move(writer.value_));
+            writer.accepted_ = true;
+            writer.wake();
+        }
+    }
     std::size_t limit_;
     std::deque<T> values_;
-    Signal pushed_, popped_;
+    Link readers_, writers_;  // who waits; never both
     bool closed_ = false;
 };
 
@@ -230,67 +304,5 @@ private:
     std::optional<Result<T>> result_;
     Event ready_;
 };
-
-/// Completes `task` before a cancellation takes effect.
-template <class T>
-Task<T> shielded(Task<T> task) {
-    Shield shield;
-    co_return co_await std::move(task);
-}
-
-/// The value or the Error it ended with. `cancelled` of the own chain is still thrown later.
-template <class T>
-Task<Result<T>> as_result(Task<T> task) {
-    try {
-        if constexpr (std::is_void_v<T>) {
-            co_await std::move(task);
-            co_return Result<T>();
-        } else {
-            co_return Result<T>(co_await std::move(task));
-        }
-    } catch (const Error& error) {
-        co_return Result<T>(error);
-    } catch (...) {
-        co_return Result<T>(to_error(std::current_exception()));
-    }
-}
-
-/// Cancels `job` and waits for its end, whatever its result.
-template <class T>
-Task<> cancel_and_join(Join<T> job) {
-    Shield shield;
-    job.cancel();
-    try {
-        (void)co_await job;
-    } catch (...) {
-        // The caller has its own reason to end; this one was asked to.
-    }
-}
-
-/// Error: timed_out, after `limit`; the task was cancelled and has ended by then.
-template <class T>
-Task<T> with_timeout(Duration limit, Task<T> task) {
-    Chain& self = Chain::running();
-    Executor& executor = *self.executor;
-    const TimePoint at = executor.after(limit);
-    auto job = detail::spawn(*self.scope, std::move(task), std::min(self.deadline, at));
-    bool expired = false;
-    Alarm alarm(executor, [&expired, &job] { expired = true, job.cancel(); });
-    alarm.in(limit);
-    try {
-        if constexpr (std::is_void_v<T>) {
-            co_await job;
-            co_return;
-        } else {
-            co_return co_await job;
-        }
-    } catch (const Error& error) {
-        if (job.done() && !(expired && error.is(errc::cancelled))) throw;
-    }
-    alarm.cancel();
-    if (job.done()) throw Error(errc::timed_out, "no answer in time");
-    co_await cancel_and_join(std::move(job));
-    throw Error(errc::cancelled, "its scope ended");
-}
 
 }  // namespace gyre

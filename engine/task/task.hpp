@@ -3,38 +3,59 @@
 #include <exception>
 #include <gyre/base/context.hpp>
 #include <gyre/task/frame_pool.hpp>
-#include <optional>
+#include <memory>
+#include <new>
 #include <source_location>
 #include <utility>
 
 namespace gyre {
 
-struct Chain;
-
 namespace detail {
+/// What a frame knows beside its locals: 24 bytes.
 struct PromiseBase {
-    std::coroutine_handle<> waiter{};   // who awaits this task; null at the root of a chain
-    PromiseBase* parent = nullptr;      // the same as a promise, for await chains in logs
-    Chain* root = nullptr;              // set at the root only
-    std::source_location where{};       // the co_await this task is at
-    std::exception_ptr failure;
+    enum class State : std::uint8_t { pending, succeeded, failed };
+    PromiseBase* parent = nullptr;  // who awaits this task; null at the root of a chain
+    union {
+        std::source_location where;  // while pending: the co_await this task is at
+        std::exception_ptr failure;
+    };
+    State state = State::pending;
 
+    PromiseBase() noexcept : where() {}
+    PromiseBase(const PromiseBase&) = delete;
+    PromiseBase& operator=(const PromiseBase&) = delete;
+    ~PromiseBase() {
+        if (state == State::failed) std::destroy_at(&failure);
+    }
     static void* operator new(std::size_t bytes) { return allocate_frame(bytes); }
     static void operator delete(void* frame, std::size_t bytes) { release_frame(frame, bytes); }
 
+    /// Frames have one shape: two pointers, then the promise (Task checks its alignment).
+    std::coroutine_handle<> handle() noexcept {
+        return std::coroutine_handle<PromiseBase>::from_promise(*this);
+    }
     std::suspend_always initial_suspend() noexcept { return {}; }
     struct Final {
         bool await_ready() noexcept { return false; }
         template <class P>
         std::coroutine_handle<> await_suspend(std::coroutine_handle<P> done) noexcept {
-            PromiseBase& promise = done.promise();
-            return promise.waiter ? promise.waiter : promise.end_chain();
+            PromiseBase* waiter = done.promise().parent;
+            return waiter ? waiter->handle() : end_chain();
         }
         void await_resume() noexcept {}
     };
     Final final_suspend() noexcept { return {}; }
-    void unhandled_exception() noexcept { failure = std::current_exception(); }
-    std::coroutine_handle<> end_chain() noexcept;
+    void unhandled_exception() noexcept { fail(std::current_exception()); }
+    void fail(std::exception_ptr why) noexcept {
+        std::construct_at(&failure, std::move(why));
+        state = State::failed;
+    }
+    void throw_failure() const {
+        if (state == State::failed) [[unlikely]] rethrow(failure);
+    }
+    [[noreturn]] static void rethrow(const std::exception_ptr& why);
+    /// At the end of a chain's root. That chain is the running one.
+    static std::coroutine_handle<> end_chain() noexcept;
 
     template <class A>
     A&& await_transform(A&& awaitable,
@@ -46,22 +67,27 @@ struct PromiseBase {
 
 template <class T>
 struct Promise : PromiseBase {
-    std::optional<T> value;
+    union {
+        T value;
+    };
+    Promise() noexcept {}
+    ~Promise() {
+        if (state == State::succeeded) std::destroy_at(&value);
+    }
     template <class U = T>
     void return_value(U&& v) {
-        value.emplace(std::forward<U>(v));
+        std::construct_at(&value, std::forward<U>(v));
+        state = State::succeeded;
     }
     T take() {
-        if (failure) std::rethrow_exception(failure);
-        return std::move(*value);
+        throw_failure();
+        return std::move(value);
     }
 };
 template <>
 struct Promise<void> : PromiseBase {
     void return_void() noexcept {}
-    void take() {
-        if (failure) std::rethrow_exception(failure);
-    }
+    void take() { throw_failure(); }
 };
 }  // namespace detail
 
@@ -73,6 +99,7 @@ public:
     using value_type = T;
     struct promise_type : detail::Promise<T> {
         Task get_return_object() noexcept {
+            static_assert(alignof(promise_type) <= 2 * sizeof(void*), "a task's value is at most 16-aligned");
             return Task(std::coroutine_handle<promise_type>::from_promise(*this));
         }
     };
@@ -94,7 +121,6 @@ public:
         bool await_ready() noexcept { return false; }
         template <class P>
         std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) noexcept {
-            handle.promise().waiter = waiter;
             handle.promise().parent = &waiter.promise();
             return handle;
         }
