@@ -274,8 +274,8 @@ bool Connection::read_call(Reader& reader) {
         if (!reader.integer(call.caller.entity) || !reader.integer(call.caller.session))
             return false;
     }
-    if (!reader.integer(call.trace) || !reader.value(call.arguments) || !reader.finish())
-        return false;
+    if (!reader.integer(call.trace) || reader.left() == 0) return false;
+    call.arguments = reader.rest();  // the callee looks into them: bad_arguments
     call.form = flags & flag_names ? Form::names : Form::indexes;
     // A deadline further away than a day is none: no overflow from outside.
     if (left_ms > 0 && left_ms < 86'400'000)
@@ -301,9 +301,8 @@ bool Connection::read_frame(BytesView message) {
     switch (kind) {
         case call_frame: return read_call(reader);
         case result_frame: {
-            BytesView value;
-            if (!reader.integer(id) || !reader.value(value) || !reader.finish()) return false;
-            if (detail::PendingReply* reply = pending_.take(id)) reply->complete_inline(value);
+            if (!reader.integer(id) || reader.left() == 0) return false;
+            if (detail::PendingReply* reply = pending_.take(id)) reply->complete_inline(reader.rest());
             return true;
         }
         case error_frame: {

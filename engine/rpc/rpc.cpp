@@ -68,16 +68,24 @@ public:
         if (auto* reply = pending.take(call)) reply->fail(error);
     }
     Writer& begin_result(std::uint64_t) override {
+        if (reader_) std::exchange(reader_, nullptr)->keep_value(spare());
         result_.clear();
         return result_;
     }
     void end_result(std::uint64_t call) override {
         auto* reply = pending.take(call);
         if (!reply) return;
-        Bytes bytes;
-        if (!spare_.empty()) bytes.swap(spare_.back()), spare_.pop_back();
+        if (reply->complete_at_once(result_.view())) {
+            reader_ = reply;  // as a rule its caller reads it before anything else is written
+            return;
+        }
+        Bytes bytes = spare();
         bytes.assign(result_.view().begin(), result_.view().end());
         reply->complete(std::move(bytes));
+    }
+    void ended(detail::PendingReply& reply) {
+        if (reader_ == &reply) reader_ = nullptr;
+        give_back(reply.take_kept());
     }
     void give_back(Bytes bytes) {
         if (bytes.capacity() > 0 && bytes.capacity() <= kept_bytes && spare_.size() < kept_buffers)
@@ -88,7 +96,13 @@ public:
     std::size_t depth = 0;
 
 private:
+    Bytes spare() {
+        Bytes bytes;
+        if (!spare_.empty()) bytes.swap(spare_.back()), spare_.pop_back();
+        return bytes;
+    }
     Writer result_;
+    detail::PendingReply* reader_ = nullptr;  // of result_
     std::vector<Bytes> spare_;
 };
 
@@ -269,7 +283,7 @@ Outgoing::Outgoing(Rpc& rpc, const Destination& to, const MethodName& method,
     throw_if_cancelled();  // a cancelled task sends nothing
 }
 
-Outgoing::~Outgoing() { rpc_.here_->give_back(take_kept()); }
+Outgoing::~Outgoing() { rpc_.here_->ended(*this); }
 
 bool Outgoing::at_hand() {
     if (rpc_.is_here(to_)) return rpc_.here_->depth < Rpc::LocalCalls::deepest;

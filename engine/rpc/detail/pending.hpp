@@ -75,6 +75,19 @@ public:
         disarm();
         resume_now();
     }
+    /// Before it is awaited: there is no chain to go on. True when that is so; `value` lives until
+    /// the await, or keep_value().
+    bool complete_at_once(BytesView value) {
+        if (waits_) return false;
+        value_ = value;
+        done_ = true;
+        return true;
+    }
+    void keep_value(Bytes kept) {
+        kept_ = std::move(kept);
+        kept_.assign(value_.begin(), value_.end());
+        value_ = kept_;
+    }
     /// The chain goes on later this turn. `value` is kept.
     void complete(Bytes value) {
         kept_ = std::move(value);
