@@ -270,7 +270,7 @@ bool Reader::wide_text(std::string_view& value) {
     return true;
 }
 
-bool Reader::bin(BytesView& value) {
+bool Reader::other_bin(BytesView& value) {
     Token token;
     if (at_ == end_ || *at_ < 0xc4 || *at_ > 0xc6) return expected("binary");
     if (!next(token)) return false;

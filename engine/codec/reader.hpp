@@ -109,7 +109,14 @@ public:
         }
         return wide_text(value);
     }
-    bool bin(BytesView& value);
+    bool bin(BytesView& value) {
+        if (left() >= 2 && at_[0] == 0xc4 && left() - 2 >= at_[1]) [[likely]] {
+            value = {at_ + 2, at_[1]};
+            at_ += 2 + value.size();
+            return true;
+        }
+        return other_bin(value);
+    }
     /// The head of an array. count <= bytes left, so a loop over it ends.
     /// element_bytes: memory one element will take.
     bool array(std::size_t& count, std::size_t element_bytes = 1) {
@@ -260,6 +267,7 @@ private:
     bool signed_within(std::int64_t& value, std::int64_t min, std::int64_t max);
     bool unsigned_within(std::uint64_t& value, std::uint64_t max);
     bool other_array(std::size_t count);
+    bool other_bin(BytesView& value);
     bool other_number(double& value);
     bool other_number(float& value);
     bool wide_text(std::string_view& value);

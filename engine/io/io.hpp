@@ -42,8 +42,8 @@ public:
     virtual ~Stream() = default;
     /// Begins to read. `handler` outlives the stream or its close(). Call once.
     virtual void start(StreamHandler& handler) = 0;
-    /// Appends to the output, which is sent once at the end of the loop turn. Never blocks:
-    /// watch unsent_bytes().
+    /// Appends to the output, which is sent at the end of the loop turn, or each time 8 KiB are
+    /// together. Never blocks: watch unsent_bytes().
     virtual void write(BytesView bytes) = 0;
     virtual void write(BytesView head, BytesView body) { write(head), write(body); }
     virtual std::size_t unsent_bytes() const = 0;

@@ -29,7 +29,8 @@ struct LaneCounters {
 };
 
 /// The real loop: one thread, epoll, its clock and its timers. One turn: what sockets and other
-/// threads brought, then timers and tasks, then all output, one system call per stream.
+/// threads brought, then timers and tasks, then all output, one system call per stream
+/// (and one for each 8 KiB before).
 /// Outlives its lanes; streams and listeners that outlive it are closed by it.
 /// Use from one thread but for stop() and post().
 class Loop final : public Io {

@@ -176,12 +176,25 @@ TEST_F(LoopTest, what_a_turn_writes_leaves_in_one_system_call) {
     Ear ear;
     server->start(ear);
     const std::uint64_t sends = loop.counters().sends;
-    for (int i = 0; i < 1000; ++i) client->write(as_bytes("0123456789"));
+    for (int i = 0; i < 800; ++i) client->write(as_bytes("0123456789"));
     EXPECT_EQ(loop.counters().sends, sends);
-    EXPECT_EQ(client->unsent_bytes(), 10'000u);
-    EXPECT_TRUE(loop.run_until([&] { return ear.heard.size() == 10'000; }));
+    EXPECT_EQ(client->unsent_bytes(), 8'000u);
+    EXPECT_TRUE(loop.run_until([&] { return ear.heard.size() == 8'000; }));
     EXPECT_EQ(loop.counters().sends, sends + 1);
     EXPECT_EQ(client->unsent_bytes(), 0u);
+}
+
+TEST_F(LoopTest, what_a_turn_writes_leaves_early_when_it_is_much) {
+    auto [client, server] = pair();
+    Ear ear;
+    server->start(ear);
+    const std::uint64_t sends = loop.counters().sends;
+    const std::string kibibyte(1024, 'x');
+    for (int i = 0; i < 20; ++i) client->write(as_bytes(kibibyte));
+    EXPECT_EQ(loop.counters().sends, sends + 2);
+    EXPECT_EQ(client->unsent_bytes(), 4 * 1024u);
+    EXPECT_TRUE(loop.run_until([&] { return ear.heard.size() == 20 * 1024; }));
+    EXPECT_EQ(loop.counters().sends, sends + 3);
 }
 
 TEST_F(LoopTest, both_ends_know_their_addresses) {

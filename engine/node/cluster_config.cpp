@@ -24,6 +24,7 @@ Result<> ClusterConfig::validate() const {
     const io::Endpoint at{host, 0};
     return config::Check()
         .range("zone", zone, 0, 1023)
+        .range("coroutine_pool", coroutine_pool, 1, 1'000'000)
         .that(!nodes.empty(), "nodes", "at least one")
         .that(at.is_loopback(), "host",
               "sessions are not encrypted yet: only loopback addresses are served");

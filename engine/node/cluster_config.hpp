@@ -58,6 +58,7 @@ struct ClusterConfig {
                                    {"battle_0", "battle", 0, 0, 0}, {"battle_1", "battle", 0, 0, 0}};
     RegistryConfig registry;
     Timeouts timeouts;
+    std::uint32_t coroutine_pool = 888;  ///< [1, 1'000'000]: tasks that plain go() runs at once, a process.
     std::chrono::milliseconds autosave{5000};
     std::chrono::milliseconds drain_limit{10'000};  ///< From the signal to the end, at most.
     Result<> validate() const;
@@ -66,7 +67,8 @@ struct ClusterConfig {
             "ClusterConfig", field<&ClusterConfig::name>(), field<&ClusterConfig::host>(),
             field<&ClusterConfig::zone>(), field<&ClusterConfig::modules>(),
             field<&ClusterConfig::nodes>(), field<&ClusterConfig::registry>(),
-            field<&ClusterConfig::timeouts>(), field<&ClusterConfig::autosave>(),
+            field<&ClusterConfig::timeouts>(), field<&ClusterConfig::coroutine_pool>(),
+            field<&ClusterConfig::autosave>(),
             field<&ClusterConfig::drain_limit>());
     }
 };

@@ -2,6 +2,7 @@
 #include <gyre/module/locations.hpp>
 #include <gyre/node/node_runtime.hpp>
 #include <gyre/node/node_service.hpp>
+#include <gyre/task/pool.hpp>
 #include <gyre/world/fanout.hpp>
 
 namespace gyre::node {
@@ -79,6 +80,8 @@ public:
     }
 
     Task<> start() {
+        parts_.io.executor().pool().set_limits(
+            {.running = parts_.cluster.coroutine_pool, .patience = 1s});
         host_.add_types(engine_types).value();
         for (const auto& module : parts_.modules) host_.add_types(module.types()).value();
         rpc_.listen({parts_.cluster.host, spec_.port}).value();

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <gyre/node/node_service.hpp>
+#include <gyre/task/dump.hpp>
+#include <gyre/task/pool.hpp>
 
 namespace gyre::node {
 
@@ -30,6 +32,19 @@ std::vector<MethodCalls> NodeService::calls() {
                        stats.running_max, ms(stats.time) / ended, ms(stats.time_max)});
     }
     return all;
+}
+
+TaskCounters NodeService::tasks() {
+    const Pool& pool = current->executor->pool();
+    const FrameCounters frames = frame_counters();
+    return {pool.limit(), pool.running(), pool.queued(), pool.peak(), pool.queued_peak(),
+            frames.live, frames.peak, frames.bytes, current->executor->timers()};
+}
+
+std::vector<std::string> NodeService::dump_tasks() {
+    std::vector<std::string> lines;
+    for (const auto& task : suspended_tasks(*current->executor, 1'000)) lines.push_back(to_string(task));
+    return lines;
 }
 
 Task<bool> NodeService::yield(EntityId id) { return gyre::this_node().persist.yield(id); }

@@ -18,18 +18,40 @@ struct MethodCalls {
     }
 };
 
+/// The tasks of the node's process: nodes that share a loop share its coroutine pool.
+struct TaskCounters {
+    std::uint64_t pool_limit = 0;  ///< Config key cluster.coroutine_pool.
+    std::uint64_t pool_running = 0, pool_queued = 0, pool_peak = 0, pool_queued_peak = 0;
+    std::uint64_t frames = 0, frames_peak = 0;  ///< Coroutine frames in use.
+    std::uint64_t frame_bytes = 0;              ///< Memory held for frames.
+    std::uint64_t timers = 0;
+    static consteval auto describe() {
+        return type<TaskCounters>("TaskCounters", field<&TaskCounters::pool_limit>(),
+                                  field<&TaskCounters::pool_running>(),
+                                  field<&TaskCounters::pool_queued>(),
+                                  field<&TaskCounters::pool_peak>(),
+                                  field<&TaskCounters::pool_queued_peak>(),
+                                  field<&TaskCounters::frames>(), field<&TaskCounters::frames_peak>(),
+                                  field<&TaskCounters::frame_bytes>(),
+                                  field<&TaskCounters::timers>());
+    }
+};
+
 /// What every node answers: for tools and for other nodes' engines.
 struct NodeService : Service<NodeService> {
     cluster::NodeInfo info();
     std::vector<cluster::NodeInfo> cluster();  ///< As this node sees it, by name.
     std::vector<std::string> methods();        ///< "Type.method" of its services, sorted.
     std::vector<MethodCalls> calls();          ///< Methods called at least once, by name.
+    TaskCounters tasks();
+    std::vector<std::string> dump_tasks();     ///< A line a suspended task, 1,000 at most.
     /// Gives a stored entity up for the node that asks. True: it is nobody's now.
     Task<bool> yield(EntityId id);
     static consteval auto describe() {
         return type<NodeService>("NodeService", method<&NodeService::info>(),
                                  method<&NodeService::cluster>(), method<&NodeService::methods>(),
-                                 method<&NodeService::calls>(),
+                                 method<&NodeService::calls>(), method<&NodeService::tasks>(),
+                                 method<&NodeService::dump_tasks>(),
                                  method<&NodeService::yield>());
     }
 };

@@ -97,6 +97,7 @@ Writer& Connection::begin_call(detail::PendingReply& reply, EntityId entity,
     if (!channel_) throw Error(errc::disconnected, std::string(method.text));
     if (at <= executor_.now()) throw Error(errc::timed_out, "its deadline has passed");
     pending_.add(reply, at);
+    if (paused_) resume_reading();
     write_call_head(reply.id(), entity, method, options, at - executor_.now());
     return frame_;
 }
@@ -235,10 +236,12 @@ void Connection::fail(std::uint64_t call, const Error& error) {
 
 void Connection::answered() {
     if (incoming_ > 0) --incoming_;
-    if (channel_ && paused_ && incoming_ < config_.max_incoming / 2) {
-        paused_ = false;
-        channel_->pause(false);
-    }
+    if (channel_ && paused_ && incoming_ < config_.max_incoming / 2) resume_reading();
+}
+
+void Connection::resume_reading() {
+    paused_ = false;
+    channel_->pause(false);
 }
 
 void Connection::on_message(BytesView message) {
@@ -285,8 +288,18 @@ bool Connection::read_call(Reader& reader) {
         return true;
     }
     if (++incoming_ >= config_.max_incoming && !paused_) {
-        paused_ = true;
-        channel_->pause(true);
+        // A peer that is not read cannot answer: who waits for its replies is not made to wait
+        // for the end of its calls, which may wait for those very replies.
+        if (pending_.size() > 0) {
+            if (incoming_ > config_.max_incoming) {
+                fail(id, Error(errc::overloaded, "more than " + std::to_string(config_.max_incoming) +
+                                                     " calls of one peer in progress"));
+                return true;
+            }
+        } else {
+            paused_ = true;
+            channel_->pause(true);
+        }
     }
     target_.dispatch(call, Responder(*this, id));
     return true;

@@ -18,7 +18,9 @@ struct ConnectionConfig {
     Duration heartbeat = 500ms;         ///< A ping this often.
     Duration dead_after = 1500ms;       ///< Nothing heard for this long: timed_out.
     std::size_t max_unsent_bytes = 4 << 20;  ///< Callers wait above this. At least 64 KiB.
-    std::size_t max_incoming = 4096;    ///< Calls in progress; above, the peer is not read.
+    /// Calls in progress; above, the peer is not read. While calls to it wait for their replies it
+    /// must be read: then those above end `overloaded`.
+    std::size_t max_incoming = 4096;
     std::size_t cut_unsent_bytes = 0;   ///< Not 0: a peer that leaves this much unread for
     Duration cut_after = 1s;            ///< this long is closed, `overloaded`; at once above 4 times.
     std::size_t max_names = 4096;       ///< Numbered per direction. Both ends must agree.
@@ -94,6 +96,7 @@ private:
     bool fits(const MethodName& method);
     void send_small(std::uint8_t kind);
     void answered();
+    void resume_reading();
     void send_frame();
     void cut_slow_reader();
     void break_off(const Error& reason);

@@ -354,6 +354,28 @@ TEST_F(ConnectionTest, too_many_calls_in_progress_pause_the_peer) {
     EXPECT_FALSE(wire.paused);
 }
 
+TEST_F(ConnectionTest, a_peer_is_read_while_its_replies_are_waited_for) {
+    ConnectionConfig config;
+    config.max_incoming = 2;
+    open(config);
+    target.hold = true;
+    for (std::uint64_t id = 1; id <= 2; ++id) wire.arrive(call_message(id, "T.echo"));
+    EXPECT_TRUE(wire.paused);
+    (void)call();  // what those two calls wait for
+    EXPECT_FALSE(wire.paused);
+    wire.arrive(call_message(3, "T.echo"));
+    EXPECT_FALSE(wire.paused);
+    EXPECT_EQ(wire.sent.back(), frame(error_kind, 3, "overloaded", "more than 2 calls of one peer in progress"));
+    wire.arrive(frame(result_kind, 1, 42));
+    EXPECT_EQ(out, "ok1 ");
+    wire.arrive(call_message(4, "T.echo"));
+    EXPECT_TRUE(wire.paused);
+    target.held[0](no_arguments);
+    target.held[1](no_arguments);
+    target.held[2](no_arguments);
+    EXPECT_FALSE(wire.paused);
+}
+
 TEST_F(ConnectionTest, arguments_and_replies_over_the_limit_are_named) {
     open({}, 4096);
     (void)call("T.echo", 1s, Bytes(4096, 0xc0));

@@ -76,7 +76,7 @@ private:
 };
 
 /// What a suspended chain waits for, as told by dump_tasks().
-enum class WaitsFor : std::uint8_t { other, sleep, yield, event, signal, permit, queue, join, group, scope, start };
+enum class WaitsFor : std::uint8_t { other, sleep, yield, event, signal, permit, queue, join, group, scope, start, reply };
 
 /// Base of what suspends a chain: links somewhere, is woken once, or cancelled.
 /// It may be moved until it waits.

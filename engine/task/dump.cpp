@@ -96,6 +96,7 @@ private:
                 return "the end of scope " + scope.name() + ", " + std::to_string(scope.running()) + " tasks";
             }
             case WaitsFor::start: return "its start in the coroutine pool";
+            case WaitsFor::reply: return "the reply to a call";
             case WaitsFor::other: break;
         }
         return "";
@@ -104,8 +105,7 @@ private:
     std::unordered_map<const Chain*, std::size_t> numbers_;  // looked up only, never iterated
 };
 
-namespace {
-std::string line(const SuspendedTask& task) {
+std::string to_string(const SuspendedTask& task) {
     std::string text = "task " + std::to_string(task.number) + " scope=" + task.scope;
     const auto id = [&](const char* name, std::uint64_t value) {
         if (value) text += std::string(" ") + name + '=' + std::to_string(value);
@@ -115,9 +115,8 @@ std::string line(const SuspendedTask& task) {
     if (task.cancelled) text += " cancelled";
     if (!task.waits_for.empty()) text += " for " + task.waits_for;
     for (std::size_t i = 0; i < task.awaits.size(); ++i) text += (i ? " < " : " at ") + task.awaits[i];
-    return text + '\n';
+    return text;
 }
-}  // namespace
 
 std::vector<SuspendedTask> suspended_tasks(const Executor& executor, std::size_t limit) {
     return TaskLister(executor).list(limit);
@@ -125,7 +124,7 @@ std::vector<SuspendedTask> suspended_tasks(const Executor& executor, std::size_t
 
 std::string dump_tasks(const Executor& executor) {
     std::string text;
-    for (const auto& task : suspended_tasks(executor)) text += line(task);
+    for (const auto& task : suspended_tasks(executor)) text += to_string(task) + '\n';
     return text;
 }
 
@@ -139,7 +138,7 @@ std::string TaskLister::leaks(Executor& executor) {
     each_scope(executor, [&](const Scope& scope) {
         text += "scope " + scope.name() + " is still there, with " + std::to_string(scope.running()) + " tasks\n";
     });
-    for (const auto& task : TaskLister(executor).list(1'000)) text += line(task);
+    for (const auto& task : TaskLister(executor).list(1'000)) text += to_string(task) + '\n';
     while (executor.scopes_.linked()) executor.scopes_.next->unlink();  // they end after the executor
     return text;
 }

@@ -18,6 +18,8 @@ struct SuspendedTask {
     bool cancelled = false;            ///< Asked to end; a shield or its own work keeps it.
 };
 
+std::string to_string(const SuspendedTask& task);  ///< A line, without its end.
+
 /// Every suspended task of the executor, by scope in the order of their creation. Cost: about a
 /// microsecond a task; nothing is kept for it while tasks run but one store an await.
 std::vector<SuspendedTask> suspended_tasks(const Executor& executor, std::size_t limit = 10'000);

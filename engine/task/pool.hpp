@@ -32,6 +32,7 @@ public:
     }
     void set_limits(PoolLimits limits);
 
+    std::size_t limit() const { return limits_.running; }
     std::size_t running() const { return running_; }
     std::size_t queued() const { return queued_; }
     std::size_t peak() const { return peak_; }              ///< Most running at once.

@@ -9,6 +9,8 @@ namespace gyre::io::detail {
 namespace {
 constexpr std::size_t read_budget_bytes = 256 * 1024;  // of one stream in one turn
 constexpr std::size_t drained_after_bytes = 64 * 1024;
+// What a long turn has written so far leaves, so that the other end works on it meanwhile.
+constexpr std::size_t early_bytes = 8 * 1024;
 constexpr Duration linger_limit = 1s;
 
 bool try_later(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
@@ -54,7 +56,9 @@ void Socket::write(BytesView head, BytesView body) {
     if (!head.empty()) output_.append(head);
     if (!body.empty()) output_.append(body);
     if (output_.size() > drained_after_bytes) was_full_ = true;
-    if (!(watched() & EPOLLOUT)) poller().executor.at_turn_end(flush_);
+    if (watched() & EPOLLOUT) return;
+    poller().executor.at_turn_end(flush_);
+    if (output_.size() >= early_bytes) (void)send_some();
 }
 
 void Socket::pause(bool paused) {

@@ -42,7 +42,7 @@ private:
 class PendingReply : public Waiter, private Timer {
 public:
     explicit PendingReply(Executor& executor)
-        : Waiter([](Waiter& self) { static_cast<PendingReply&>(self).leave(); }),
+        : Waiter([](Waiter& self) { static_cast<PendingReply&>(self).leave(); }, WaitsFor::reply),
           Timer(executor, [](Timer& timer) { static_cast<PendingReply&>(timer).expire(); }) {}
     ~PendingReply() {
         if (table_) leave();
