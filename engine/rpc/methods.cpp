@@ -86,7 +86,7 @@ void run_call(const Callee& callee, const IncomingCall& call, Responder respond)
     (void)gyre::detail::spawn(
         *callee.scope,
         method.serve(callee.object, call.arguments,
-                     Serving(*callee.queue, std::move(respond), call.form, callee.stats,
+                     Serving(callee.queue, std::move(respond), call.form, callee.stats,
                              callee.limit ? &callee.limit->running : nullptr)),
         context);
 }

@@ -21,7 +21,7 @@ struct MethodStats {
 
 /// One call while it is served: where its answer goes, and who counts it.
 struct Serving {
-    Serving(Mutex& q, Responder r, Form f = Form::indexes, MethodStats* s = nullptr,
+    Serving(Mutex* q, Responder r, Form f = Form::indexes, MethodStats* s = nullptr,
             std::uint32_t* of_object = nullptr)
         : queue(q), respond(std::move(r)), form(f), stats(s), running(of_object) {
         if (running) ++*running;
@@ -39,7 +39,7 @@ struct Serving {
         if (running) --*running;
         if (stats) end();
     }
-    Mutex& queue;  ///< Held by serial methods; outlives the call.
+    Mutex* queue;  ///< Held by serial methods; outlives the call. Null: nothing to keep apart.
     Responder respond;
     Form form;  ///< Of the reply.
     MethodStats* stats;
@@ -120,8 +120,10 @@ Task<> serve(void* object, BytesView arguments, Serving call) {
         }
         std::conditional_t<described_member<M>().serial, std::optional<Semaphore::Permit>, char> turn{};
         if constexpr (described_member<M>().serial) {
-            turn.emplace(co_await call.queue.lock());
-            throw_if_late();
+            if (call.queue) {
+                turn.emplace(co_await call.queue->lock());
+                throw_if_late();
+            }
         }
         auto* self = static_cast<typename S::Class*>(object);
         const auto start = [self, &values] {
@@ -175,7 +177,7 @@ struct Callee {
     void* object = nullptr;
     const MethodEntry* method = nullptr;
     Scope* scope = nullptr;          ///< Owns the running call.
-    Mutex* queue = nullptr;          ///< Held by serial methods.
+    Mutex* queue = nullptr;          ///< Held by serial methods; null: calls interleave.
     EntityId entity = 0;             ///< Who owner is, for the check.
     const Context* context = nullptr;  ///< What the call starts with; null: the scope's.
     MethodStats* stats = nullptr;

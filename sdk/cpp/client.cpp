@@ -72,7 +72,7 @@ public:
         const Route& route = found->second;
         (void)go(scope, keep(route.handler, route.method->serve(
                                                  route.handler->object, call.arguments,
-                                                 {route.handler->serial, std::move(respond),
+                                                 {&route.handler->serial, std::move(respond),
                                                   call.form})));
     }
 
