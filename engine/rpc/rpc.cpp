@@ -283,7 +283,10 @@ Outgoing::Outgoing(Rpc& rpc, const Destination& to, const MethodName& method,
     throw_if_cancelled();  // a cancelled task sends nothing
 }
 
-Outgoing::~Outgoing() { rpc_.here_->ended(*this); }
+Outgoing::~Outgoing() {
+    // One that failed may outlive the node's Rpc, which failed it.
+    if (has_local_value()) rpc_.here_->ended(*this);
+}
 
 bool Outgoing::at_hand() {
     if (rpc_.is_here(to_)) return rpc_.here_->depth < Rpc::LocalCalls::deepest;
@@ -312,8 +315,9 @@ Task<> Outgoing::reach() {
     }
     link_ = rpc_.open_link_to(address);
     if (!link_) {
-        // Kept by its slot; nothing is awaited before it is used.
-        link_ = (co_await with_timeout(left(), rpc_.link(address))).get();
+        (void)co_await with_timeout(left(), rpc_.link(address));
+        link_ = rpc_.open_link_to(address);  // its slot keeps it; it may have ended meanwhile
+        if (!link_) throw Error(errc::disconnected, address.to_string());
     }
     while (link_->open() && !link_->has_room()) {
         const auto keep = link_->shared_from_this();

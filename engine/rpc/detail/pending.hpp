@@ -80,7 +80,7 @@ public:
     bool complete_at_once(BytesView value) {
         if (waits_) return false;
         value_ = value;
-        done_ = true;
+        done_ = at_once_ = true;
         return true;
     }
     void keep_value(Bytes kept) {
@@ -98,6 +98,7 @@ public:
         failure_.emplace(std::move(reason));
         settle();
     }
+    bool has_local_value() const { return at_once_ || kept_.capacity() > 0; }
     Bytes take_kept() { return std::move(kept_); }
 
 private:
@@ -120,7 +121,7 @@ private:
     PendingTable* table_ = nullptr;  // while it is in there
     std::uint64_t id_ = 0;
     TimePoint at_ = TimePoint::max();
-    bool waits_ = false, done_ = false;
+    bool waits_ = false, done_ = false, at_once_ = false;
     BytesView value_;
     Bytes kept_;
     std::optional<Error> failure_;
