@@ -299,12 +299,15 @@ void Supervisor::drain() {
         }
         kill_at_ = Clock::now() + 1h;
     }
-    // The last role that still runs; the one before it when all of it has ended.
-    const auto last = std::ranges::find_if(children_.rbegin(), children_.rend(),
-                                           [](const Child& child) { return child.pid > 0; });
-    if (last == children_.rend()) return;
+    // One role after the other; each when all of the one before has ended, etcd at last.
+    const auto turn = [](const Child& child) {
+        return std::pair(child.etcd, child.etcd ? 0 : node::stop_rank(child.role));
+    };
+    auto now = std::pair(true, std::size_t{1});
+    for (const auto& child : children_)
+        if (child.pid > 0) now = std::min(now, turn(child));
     for (auto& child : children_) {
-        if (child.pid <= 0 || child.signalled || child.etcd != last->etcd || child.role != last->role) continue;
+        if (child.pid <= 0 || child.signalled || turn(child) != now) continue;
         child.signalled = true;
         ::kill(child.pid, SIGTERM);
     }

@@ -255,9 +255,12 @@ private:
     }
 
     Task<> drain() {
-        for (auto node = running_.rbegin(); node != running_.rend(); ++node) {
-            draining_ = (*node)->info().name;
-            co_await (*node)->stop();
+        std::ranges::sort(running_, {}, [](const auto& node) {
+            return std::pair(stop_rank(node->info().role), node->info().name);
+        });
+        for (const auto& node : running_) {
+            draining_ = node->info().name;
+            co_await node->stop();
         }
         while (!running_.empty()) running_.pop_back();
     }
@@ -299,6 +302,12 @@ private:
 };
 
 }  // namespace
+
+std::size_t stop_rank(std::string_view role) {
+    constexpr std::string_view order[] = {"battle", "gate", "account", "lobby", "dispatcher"};
+    const auto at = std::ranges::find(order, role);
+    return at == std::end(order) ? 1 : static_cast<std::size_t>(at - std::begin(order));
+}
 
 Result<Setup> read_setup(const ProcessOptions& options, const DataFolder& folder) {
     std::string path = options.config_file;

@@ -30,7 +30,10 @@ namespace exit_code {
 inline constexpr int ok = 0, failed = 1, refused = 2, interrupted = 130;
 }
 
-/// Runs nodes until SIGINT or SIGTERM, then drains them in reverse order; a second signal ends it at
+/// Roles end in ascending order: who has results to hand over before who takes them.
+std::size_t stop_rank(std::string_view role);
+
+/// Runs nodes until SIGINT or SIGTERM, then drains them in the order of stop_rank(); a second signal ends it at
 /// once. Tells `ready` when all have started, and stderr why it fails. Returns an exit_code.
 /// Call once, before any thread is started.
 int run_process(const ProcessOptions& options, std::function<void(const ClusterFile&)> ready);

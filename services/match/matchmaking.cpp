@@ -69,6 +69,7 @@ Task<> Matchmaking::watch(Reservation reservation) {
         co_await sleep(100ms);
         ended = co_await as_result(wait(reservation));
     }
+    if (!ended && ended.error().is(errc::cancelled)) co_return;  // it is the avatar that ends
     if (match_.match != reservation.match || state != State::playing) co_return;
     ++turn_;
     state = State::idle;
