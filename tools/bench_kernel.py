@@ -31,6 +31,7 @@ ECHOES = {"raw_epoll": ("raw", "raw", WINDOWS), "gyre": ("gyre", "gyre", WINDOWS
           "libuv": ("uv", "raw", WINDOWS), "grpc": ("grpc", "grpc", (1, 256))}
 # Row: what kernel_gyre repeats, how often under callgrind.
 OPERATIONS = {"rpc_both_ends": ("rpc", 12_800), "entity_call_here": ("here", 10_000),
+              "entity_call_here_64_bytes": ("here_64", 10_000),
               "entity_call_here_coroutine": ("here_task", 10_000), "task_await": ("task", 100_000),
               "codec_encode": ("encode", 10_000), "codec_decode": ("decode", 10_000)}
 

@@ -1,3 +1,4 @@
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -29,9 +30,12 @@ struct Purse : Entity<Purse> {
     std::int64_t gold = 0;
     std::int64_t earn(std::int64_t amount) { return gold += amount; }
     Task<std::int64_t> earn_later(std::int64_t amount) { co_return gold += amount; }
+    std::array<std::uint8_t, payload_bytes> echo(std::array<std::uint8_t, payload_bytes> payload) {
+        return payload;
+    }
     static consteval auto describe() {
         return type<Purse>("Purse", field<&Purse::gold>(), method<&Purse::earn>(),
-                           method<&Purse::earn_later>());
+                           method<&Purse::earn_later>(), method<&Purse::echo>());
     }
 };
 
@@ -110,6 +114,10 @@ Task<> earn_times(Id<Purse> purse, std::uint64_t times) {
     for (std::uint64_t i = 0; i < times; ++i)
         if (co_await remote(purse).template call<M>(1) < 1) std::abort();
 }
+Task<> echo_here_times(Id<Purse> purse, std::uint64_t times) {
+    std::array<std::uint8_t, payload_bytes> payload{};
+    for (std::uint64_t i = 0; i < times; ++i) payload = co_await remote(purse).call<&Purse::echo>(payload);
+}
 Task<> make_purse(Id<Purse>* purse) {
     *purse = create<Purse>();
     co_return;
@@ -158,6 +166,7 @@ int repeat(const std::string& what, std::uint64_t times) {
     const io::Endpoint to = other.rpc.address();
     if (what == "rpc") timed(loop, node, times, [&](auto n) { return echo_windowed(to, n); });
     else if (what == "here") timed(loop, node, times, [&](auto n) { return earn_times<&Purse::earn>(purse, n); });
+    else if (what == "here_64") timed(loop, node, times, [&](auto n) { return echo_here_times(purse, n); });
     else if (what == "here_task") timed(loop, node, times, [&](auto n) { return earn_times<&Purse::earn_later>(purse, n); });
     else if (what == "task") timed(loop, node, times, [](auto n) { return await_times(n); });
     else if (what == "encode") timed(loop, node, times, [](auto n) { return encode_times(n); });
