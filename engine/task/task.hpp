@@ -1,6 +1,7 @@
 #pragma once
 #include <coroutine>
 #include <exception>
+#include <gyre/base/code.hpp>
 #include <gyre/base/context.hpp>
 #include <gyre/task/frame_pool.hpp>
 #include <memory>
@@ -27,8 +28,16 @@ struct PromiseBase {
     ~PromiseBase() {
         if (state == State::failed) std::destroy_at(&failure);
     }
-    static void* operator new(std::size_t bytes) { return allocate_frame(bytes); }
-    static void operator delete(void* frame, std::size_t bytes) { release_frame(frame, bytes); }
+    // Counted for the library that has the coroutine: it stays loaded while a frame lives.
+    static void* operator new(std::size_t bytes) {
+        void* const frame = allocate_frame(bytes);
+        count_code(code_uses.frames, 1);
+        return frame;
+    }
+    static void operator delete(void* frame, std::size_t bytes) {
+        count_code(code_uses.frames, ~std::uint64_t{0});
+        release_frame(frame, bytes);
+    }
 
     /// Frames have one shape: two pointers, then the promise (Task checks its alignment).
     std::coroutine_handle<> handle() noexcept {

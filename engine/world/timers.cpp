@@ -4,8 +4,8 @@
 
 namespace gyre {
 
-Join<> after(Scope& scope, Duration delay, std::function<void()> action) {
-    auto wait = [](Duration d, std::function<void()> a) -> Task<> {
+Join<> after(Scope& scope, Duration delay, Action action) {
+    auto wait = [](Duration d, Action a) -> Task<> {
         co_await sleep(d);
         a();
     };
@@ -43,7 +43,7 @@ TimerId Timers::every_method(std::uint64_t method, Duration period, std::string_
     return entry.id();
 }
 
-TimerId Timers::after(std::uint64_t method, std::function<void()> action, Duration delay,
+TimerId Timers::after(std::uint64_t method, Action action, Duration delay,
                       std::string_view key) {
     check_method(record_, method, key);
     auto& entry = record_.host.timer_table().add(*this, key, method, std::move(action));
@@ -51,7 +51,7 @@ TimerId Timers::after(std::uint64_t method, std::function<void()> action, Durati
     return entry.id();
 }
 
-TimerId Timers::at(std::uint64_t method, std::function<void()> action, WallTime when,
+TimerId Timers::at(std::uint64_t method, Action action, WallTime when,
                    std::string_view key) {
     check_method(record_, method, key);
     TimerTable& table = record_.host.timer_table();
@@ -89,7 +89,7 @@ std::size_t Timers::cancel(std::string_view key) {
     if (!keys_) return 0;
     const auto found = keys_->groups.find(key);
     if (found == keys_->groups.end()) return 0;
-    std::vector<std::function<void()>> ended;  // their destructors may arm and cancel
+    std::vector<Action> ended;  // their destructors may arm and cancel
     const std::size_t count = found->second.count;
     for (std::size_t left = count; left > 0; --left) {
         auto& first = static_cast<TimerTable::Entry::InGroup&>(*found->second.ring.next);

@@ -1,5 +1,5 @@
 #pragma once
-#include <functional>
+#include <gyre/base/code.hpp>
 #include <gyre/codec/describe.hpp>
 #include <gyre/task/scope.hpp>
 #include <gyre/world/calendar.hpp>
@@ -18,7 +18,7 @@ struct Repeat {
 };
 
 /// Runs `action` as a task of `scope`, which cancels it when it ends first.
-Join<> after(Scope& scope, Duration delay, std::function<void()> action);
+Join<> after(Scope& scope, Duration delay, Action action);
 
 namespace world {
 
@@ -50,14 +50,14 @@ public:
     TimerId after(Duration delay, std::string_view key) {
         return after(checked<M>(), {}, delay, key);
     }
-    TimerId after(Duration delay, std::string_view key, std::function<void()> action) {
+    TimerId after(Duration delay, std::string_view key, Action action) {
         return after(0, std::move(action), delay, key);
     }
     template <auto M>
     TimerId at(WallTime when, std::string_view key) {
         return at(checked<M>(), {}, when, key);
     }
-    TimerId at(WallTime when, std::string_view key, std::function<void()> action) {
+    TimerId at(WallTime when, std::string_view key, Action action) {
         return at(0, std::move(action), when, key);
     }
     template <auto M>
@@ -88,9 +88,9 @@ private:
     }
     TimerId every_method(std::uint64_t method, Duration period, std::string_view key,
                          Repeat repeat);
-    TimerId after(std::uint64_t method, std::function<void()> action, Duration delay,
+    TimerId after(std::uint64_t method, Action action, Duration delay,
                   std::string_view key);
-    TimerId at(std::uint64_t method, std::function<void()> action, WallTime when,
+    TimerId at(std::uint64_t method, Action action, WallTime when,
                std::string_view key);
     TimerId on_calendar(std::uint64_t method, std::optional<Weekday> day, TimeOfDay time,
                         std::string_view key);

@@ -6,7 +6,7 @@
 namespace gyre::world {
 namespace {
 
-Task<> run(std::function<void()> action) {
+Task<> run(Action action) {
     action();
     co_return;
 }
@@ -27,7 +27,7 @@ TimerTable::TimerTable(Executor& executor, std::function<WallTime()> wall_now)
 TimerTable::~TimerTable() = default;
 
 TimerTable::Entry& TimerTable::add(Timers& owner, std::string_view key, std::uint64_t method,
-                                   std::function<void()> action) {
+                                   Action action) {
     if (free_.empty()) {
         free_.push_back(static_cast<std::uint32_t>(entries_.size()));
         entries_.emplace_back(executor_, *this, free_.back());
@@ -55,7 +55,7 @@ TimerTable::Entry* TimerTable::find(TimerId id) {
     return entry.owner && entry.id() == id ? &entry : nullptr;
 }
 
-std::function<void()> TimerTable::release(Entry& entry) {
+Action TimerTable::release(Entry& entry) {
     entry.disarm();
     if (entry.calendar) {
         calendar_.erase(entry.calendar->place);
@@ -73,7 +73,7 @@ std::function<void()> TimerTable::release(Entry& entry) {
     entry.running = false;
     ++entry.generation;
     free_.push_back(entry.index);
-    return std::exchange(entry.action, nullptr);
+    return std::exchange(entry.action, {});
 }
 
 void TimerTable::fire(Entry& entry) {

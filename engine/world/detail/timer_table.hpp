@@ -1,5 +1,6 @@
 #pragma once
 #include <deque>
+#include <functional>
 #include <gyre/rpc/target.hpp>
 #include <gyre/task/timer.hpp>
 #include <gyre/world/timers.hpp>
@@ -31,10 +32,10 @@ public:
     ~TimerTable();
 
     Entry& add(Timers& owner, std::string_view key, std::uint64_t method,
-               std::function<void()> action);
+               Action action);
     Entry* find(TimerId id);
     /// Ends it and gives its closure back, whose destructor may do anything.
-    std::function<void()> release(Entry& entry);
+    Action release(Entry& entry);
     void put_on_calendar(Entry& entry, CalendarRule rule, WallTime due);
     WallTime wall_now() const {
         GYRE_ASSERT(wall_now_, "timers at a time of day need the host's wall clock");
@@ -93,7 +94,7 @@ struct TimerTable::Entry : Timer {
     InGroup in_group{*this};
     std::pair<const std::string, Group>* group = nullptr;
     std::uint64_t method = 0;
-    std::function<void()> action;
+    Action action;
     std::uint64_t left = 1;  // runs; 0: no end
     Duration period{};
     TimePoint due{};
