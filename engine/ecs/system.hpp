@@ -1,4 +1,5 @@
 #pragma once
+#include <gyre/base/code.hpp>
 #include <gyre/ecs/query.hpp>
 
 #include <functional>
@@ -38,6 +39,7 @@ struct System {
     Phase phase;
     std::vector<ComponentId> read_ids, write_ids;
     Run run;
+    CodePin pin;  ///< Of the library that made the system.
     std::uint64_t took_ns = 0;  ///< In the last tick; 0 unless the world measures.
 };
 

@@ -52,6 +52,11 @@ const detail::Archetype::Edge& World::make_edge(detail::Archetype& from,
 detail::ComponentRecord& World::record(const detail::ComponentType& type, bool replace) {
     std::uint32_t at = record_of_.find(type.id);
     if (at == detail::IdMap::none) {
+        if (sealed_) {
+            const std::string message = "ecs: " + std::string(type.name) +
+                                        " is not among the components this world is made of";
+            assert_failed("registered component", message.c_str(), __FILE__, __LINE__);
+        }
         at = static_cast<std::uint32_t>(records_.size());
         record_of_.insert(type.id, at);
         records_.push_back(std::make_unique<detail::ComponentRecord>());
@@ -66,6 +71,8 @@ detail::ComponentRecord& World::record(const detail::ComponentType& type, bool r
     if (replace) {
         record.type = type;
         record.type.name = record.name;
+        for (const auto& archetype : archetypes_)
+            if (archetype->find(type.id) != detail::IdMap::none) archetype->refresh();
     }
     return record;
 }
@@ -110,7 +117,12 @@ void World::add_hook(detail::ComponentRecord& record, HookList list, detail::Hoo
     GYRE_ASSERT(iterating_ == 0, "ecs: a hook added inside each() or a hook");
     (record.*list).push_back(std::move(hook));
     for (const auto& archetype : archetypes_)
-        if (archetype->find(record.type.id) != detail::IdMap::none) archetype->set_hooked();
+        if (archetype->find(record.type.id) != detail::IdMap::none) archetype->set_hooked(true);
+}
+
+void World::remove_hooks() noexcept {
+    for (const auto& record : records_) record->added.clear(), record->removed.clear();
+    for (const auto& archetype : archetypes_) archetype->set_hooked(false);
 }
 
 void World::call_hooks(HookList list, detail::Archetype& archetype, std::uint32_t row,
@@ -119,7 +131,7 @@ void World::call_hooks(HookList list, detail::Archetype& archetype, std::uint32_
     std::byte* const block = archetype.block_of(row);
     const std::uint32_t i = archetype.in_block(row);
     for (const detail::Hook& hook : archetype.columns()[column].record->*list)
-        hook(*this, archetype.rows(block)[i], archetype.value(block, column, i));
+        hook.run(*this, archetype.rows(block)[i], archetype.value(block, column, i));
 }
 
 void World::call_all_hooks(HookList list, detail::Archetype& archetype, std::uint32_t row) {

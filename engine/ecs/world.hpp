@@ -2,6 +2,7 @@
 #include <gyre/base/assert.hpp>
 #include <gyre/ecs/commands.hpp>
 #include <gyre/ecs/detail/slots.hpp>
+#include <gyre/ecs/image.hpp>
 #include <gyre/ecs/query.hpp>
 #include <gyre/ecs/system.hpp>
 
@@ -124,6 +125,8 @@ public:
         add_hook(record<C>(), &detail::ComponentRecord::removed, wrap<C>(std::move(hook)));
     }
 
+    void remove_hooks() noexcept;
+
     // ---- systems
     /// Systems of a phase run in the order they were added.
     void add(System system);
@@ -137,7 +140,10 @@ public:
     std::uint64_t ticks() const noexcept { return ticks_; }
     /// From now on tick() notes how long each system took, by this clock in nanoseconds, read once
     /// a system and once a phase that has commands. Empty: it measures nothing (the default).
-    void measure(std::function<std::uint64_t()> clock_ns) { clock_ns_ = std::move(clock_ns); }
+    void measure(std::function<std::uint64_t()> clock_ns, CodePin pin = {}) {
+        clock_ns_ = std::move(clock_ns);
+        clock_pin_ = pin;
+    }
     std::uint64_t commands_took_ns() const noexcept { return commands_took_ns_; }
 
     Commands& commands() noexcept { return commands_; }
@@ -150,8 +156,20 @@ public:
     /// Not needed before use. A module that replaces another calls it: the new code takes over.
     template <Component C>
     void register_component() {
-        record<C>(detail::component_type<C>(), true);
+        record(detail::component_type<C>(), true);
     }
+    /// From now on a component that is not registered asserts.
+    void seal() noexcept { sealed_ = true; }
+
+    // ---- storing a world; gyre/world/rows.hpp does it for worlds that are members
+    /// What there is besides the values. No commands may wait.
+    Image image() const;
+    /// Replaces all rows by those of an image, their values default-constructed and newer than every
+    /// checkpoint of the world it was made of. Hooks do not run, systems stay. Returns what is
+    /// wrong with the image, and then changes nothing; empty: nothing.
+    std::string restore(const Image& image, const Constructors& constructors);
+    /// A value of a living row, unmarked; null: it has none. The type is the caller's knowledge.
+    void* value(Row row, ComponentId id) const noexcept;
 
 private:
     friend class Commands;
@@ -231,9 +249,9 @@ private:
 
     template <class C, class F>
     static detail::Hook wrap(F hook) {
-        return [hook = std::move(hook)](World& world, Row row, void* value) mutable {
+        return {[hook = std::move(hook)](World& world, Row row, void* value) mutable {
             hook(world, row, *static_cast<C*>(value));
-        };
+        }};
     }
     using HookList = std::vector<detail::Hook> detail::ComponentRecord::*;
     void add_hook(detail::ComponentRecord& record, HookList list, detail::Hook hook);
@@ -249,7 +267,9 @@ private:
     const System* running_ = nullptr;
     std::uint64_t ticks_ = 0;
     bool ticking_ = false;
+    bool sealed_ = false;
     std::function<std::uint64_t()> clock_ns_;
+    CodePin clock_pin_;
     std::uint64_t commands_took_ns_ = 0;
 
     std::vector<std::unique_ptr<detail::ComponentRecord>> records_;  // Outlive the archetypes.

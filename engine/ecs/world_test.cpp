@@ -331,5 +331,41 @@ TEST(EcsWorldDeathTest, own_mistakes_assert) {
     EXPECT_DEATH(static_cast<void>(world.state_hash()), "padded");
 }
 
+// A component in two builds: the newer one has got a destructor.
+namespace older {
+struct Thing {
+    static constexpr std::string_view ecs_name = "replaced_thing";
+    std::uint32_t value = 0;
+};
+}  // namespace older
+namespace newer {
+int ended = 0;
+struct Thing {
+    static constexpr std::string_view ecs_name = "replaced_thing";
+    std::uint32_t value = 0;
+    Thing() = default;
+    Thing(Thing&& other) noexcept : value(std::exchange(other.value, 0)) {}
+    ~Thing() { ended += value != 0; }
+};
+}  // namespace newer
+
+TEST(World, replaced_code_takes_over_the_values_there_are) {
+    newer::ended = 0;
+    {
+        World world;
+        std::vector<Row> rows;
+        for (std::uint32_t i = 1; i <= 40; ++i) rows.push_back(world.spawn(older::Thing{i}));
+        world.add(rows[0], Position{});  // this way is planned with the old code
+        world.register_component<newer::Thing>();
+        world.add(rows[1], Position{});
+        world.destroy(rows[2]);
+        EXPECT_EQ(newer::ended, 1);
+        world.settle();
+        EXPECT_EQ(world.get<const newer::Thing>(rows[1]).value, 2u);
+        EXPECT_EQ(world.get<const newer::Thing>(rows[39]).value, 40u);
+    }
+    EXPECT_EQ(newer::ended, 40);
+}
+
 }  // namespace
 }  // namespace gyre::ecs

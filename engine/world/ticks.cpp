@@ -49,28 +49,39 @@ std::string longest(const ecs::World& world) {
 
 class Ticks::Ticked : public Timer {
 public:
-    Ticked(Record& record, ecs::World& world, TickRate rate, std::string name, std::uint64_t method)
+    Ticked(Record& record, ecs::World& ticked, TickRate rate, std::string name, std::uint64_t method)
         : Timer(record.host.executor(),
                 [](Timer& timer) { static_cast<Ticked&>(timer).fire(); }),
           record_(record),
-          world_(world),
           rate_(rate),
           name_(std::move(name)),
-          method_(method),
           start_(executor().now()) {
-        const TickMeter& meter = record.host.tick_meter();
-        if (meter.metrics) metrics_.emplace(*meter.metrics, name_);
-        if (meter.clock)
-            world.measure([clock = meter.clock] {
-                return static_cast<std::uint64_t>(clock().time_since_epoch().count());
-            });
+        if (const auto& meter = record.host.tick_meter(); meter.metrics)
+            metrics_.emplace(*meter.metrics, name_);
+        bind(ticked, method);
         arm(due(1));
     }
     ~Ticked() {
         if (gone_) *gone_ = true;
-        else world_.measure({});
+        else detach();
     }
-    const ecs::World& world() const { return world_; }
+    void bind(ecs::World& ticked, std::uint64_t method) {
+        detach();
+        world_ = &ticked;
+        method_ = method;
+        if (const auto& meter = record_.host.tick_meter(); meter.clock)
+            ticked.measure([clock = meter.clock] {
+                return static_cast<std::uint64_t>(clock().time_since_epoch().count());
+            });
+    }
+    void detach() {
+        if (world_) world_->measure({});
+        world_ = nullptr;
+    }
+    const ecs::World* world() const { return world_; }
+    TickRate rate() const { return rate_; }
+    const std::string& name() const { return name_; }
+    bool runs_method() const { return method_ != 0; }
     TickStats stats;
 
 private:
@@ -102,7 +113,7 @@ private:
         bool gone = false;  // The tick may remove itself.
         gone_ = &gone;
         if (method_) record_.host.run_method(record_, method_);
-        else (void)go(record_.scope, tick_world(&world_, rate_.step_s()));
+        else if (world_) (void)go(record_.scope, tick_world(world_, rate_.step_s()));
         if (gone) return;
         gone_ = nullptr;
         if (!clock) return;
@@ -122,15 +133,15 @@ private:
                                       {"tick", last_},
                                       {"took_ms", to_ms(stats.took)},
                                       {"period_ms", to_ms(rate_.period())},
-                                      {"systems", longest(world_)},
+                                      {"systems", world_ ? longest(*world_) : std::string()},
                                       {"overruns", stats.overruns}});
     }
 
     Record& record_;
-    ecs::World& world_;
+    ecs::World* world_ = nullptr;  ///< Null: detached.
     TickRate rate_;
     std::string name_;
-    std::uint64_t method_;  ///< 0: the world ticks by itself.
+    std::uint64_t method_ = 0;  ///< 0: the world ticks by itself.
     TimePoint start_, logged_{};
     std::uint64_t last_ = 0;  ///< Number of the last tick that was due.
     bool* gone_ = nullptr;
@@ -142,22 +153,48 @@ Ticks::~Ticks() = default;
 
 void Ticks::add_method(ecs::World& world, TickRate rate, std::string name, std::uint64_t method) {
     GYRE_ASSERT(rate.hertz >= 1 && rate.hertz <= 1'000, "a tick rate is 1 to 1000 Hz");
-    GYRE_ASSERT(std::none_of(worlds_.begin(), worlds_.end(),
-                             [&](const auto& one) { return &one->world() == &world; }),
-                "ticks: this world is ticked already");
+    const auto found = find(world);
+    const auto at = found != worlds_.end() ? found : find_detached(name);
+    if (at != worlds_.end() && (*at)->rate().hertz == rate.hertz && (*at)->name() == name)
+        return (*at)->bind(world, method);
+    if (at != worlds_.end()) worlds_.erase(at);
     worlds_.push_back(std::make_unique<Ticked>(record_, world, rate, std::move(name), method));
 }
 
+Ticks::List::const_iterator Ticks::find(const ecs::World& world) const {
+    return std::find_if(worlds_.begin(), worlds_.end(),
+                        [&](const auto& one) { return one->world() == &world; });
+}
+Ticks::List::const_iterator Ticks::find_detached(std::string_view name) const {
+    return std::find_if(worlds_.begin(), worlds_.end(),
+                        [&](const auto& one) { return !one->world() && one->name() == name; });
+}
+
 bool Ticks::remove(const ecs::World& world) {
-    return std::erase_if(worlds_, [&](const auto& one) { return &one->world() == &world; }) != 0;
+    const auto found = find(world);
+    if (found == worlds_.end()) return false;
+    worlds_.erase(found);
+    return true;
 }
 void Ticks::remove_all() { worlds_.clear(); }
 
 const TickStats& Ticks::stats(const ecs::World& world) const {
-    const auto found = std::find_if(worlds_.begin(), worlds_.end(),
-                                    [&](const auto& one) { return &one->world() == &world; });
+    const auto found = find(world);
     GYRE_ASSERT(found != worlds_.end(), "ticks: this world is not ticked");
     return (*found)->stats;
+}
+
+void Ticks::detach() {
+    for (const auto& one : worlds_) one->detach();
+}
+std::vector<std::string> Ticks::end_detached() {
+    std::vector<std::string> names;
+    std::erase_if(worlds_, [&](const auto& one) {
+        if (one->world() || one->runs_method()) return false;
+        names.push_back(one->name());
+        return true;
+    });
+    return names;
 }
 
 }  // namespace gyre::world

@@ -51,6 +51,10 @@ struct TickMeter {
 /// loop turn; of more than catch_up_max the oldest are left out. A tick that takes longer than its
 /// period is counted, and logged at most once a second with the systems that took the time.
 /// Under the simulator a tick takes no time.
+///
+/// on_after_reload() calls add() again, as at the start: a world that has the name is ticked on, in
+/// step. After a reload with another layout it lies elsewhere; what ticks it waits for that
+/// add(), unless it is a method, which runs on without.
 class Ticks {
 public:
     static constexpr std::uint64_t catch_up_max = 8;
@@ -60,7 +64,8 @@ public:
     Ticks(const Ticks&) = delete;
 
     /// `world` stays where it is until remove(), or as long as the entity. `name` is from a closed
-    /// set: it labels the metrics. The same world twice: asserted.
+    /// set: it labels the metrics. A world that is ticked already keeps its step and takes the rest;
+    /// with another rate it begins anew.
     void add(ecs::World& world, TickRate rate, std::string name) {
         add_method(world, rate, std::move(name), 0);
     }
@@ -77,11 +82,20 @@ public:
     std::size_t size() const { return worlds_.size(); }
     const TickStats& stats(const ecs::World& world) const;
 
+    /// For the host that moves the entity to other memory: before the worlds end, and after
+    /// on_after_reload(). The second returns the names of those nobody has added again, and ends
+    /// them.
+    void detach();
+    std::vector<std::string> end_detached();
+
 private:
     class Ticked;
     void add_method(ecs::World& world, TickRate rate, std::string name, std::uint64_t method);
+    using List = std::vector<std::unique_ptr<Ticked>>;
+    List::const_iterator find(const ecs::World& world) const;
+    List::const_iterator find_detached(std::string_view name) const;
     Record& record_;
-    std::vector<std::unique_ptr<Ticked>> worlds_;
+    List worlds_;
 };
 
 }  // namespace world

@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
 
 #include <gyre/log/capture.hpp>
+#include <gyre/codec/codec.hpp>
 #include <gyre/world/entity.hpp>
+#include <gyre/world/rows.hpp>
 
 namespace gyre {
 namespace {
@@ -9,8 +11,8 @@ namespace {
 TimePoint machine_clock{};  // What the meter reads: systems "take" time by moving it.
 
 struct Heat {
-    static constexpr std::string_view ecs_name = "heat";
     float degrees = 0;
+    static consteval auto describe() { return type<Heat>("heat", field<&Heat::degrees>()); }
 };
 
 struct Arena : Entity<Arena> {
@@ -29,10 +31,14 @@ struct Arena : Entity<Arena> {
     }
     void begin(bool by_method) {
         weather.spawn(Heat{});
+        stepped = by_method;
+        on_after_reload();
+    }
+    void on_after_reload() {  // what is code goes with it: the same at the start and after a reload
         weather.system<Heat>("warm", ecs::Phase::simulate,
                              [](float dt_s, Heat& heat) { heat.degrees += dt_s; });
         ticks().add(weather, 10_hz, "weather");
-        if (by_method) ticks().add<&Arena::step>(rules, 50_hz, "rules");
+        if (stepped) ticks().add<&Arena::step>(rules, 50_hz, "rules");
     }
     const world::TickStats& stats(const ecs::World& world) { return ticks().stats(world); }
     template <auto M>
@@ -40,9 +46,11 @@ struct Arena : Entity<Arena> {
         ticks().add<M>(rules, 50_hz, "rules");
     }
     std::size_t ticked() { return ticks().size(); }
-    ecs::World weather, rules;
+    bool stepped = false;
+    Rows<Heat> weather, rules;
     static consteval auto describe() {
-        return type<Arena>("Arena", field<&Arena::calls>(), method<&Arena::step>(),
+        return type<Arena>("Arena", field<&Arena::calls>(), field<&Arena::stepped>(),
+                           field<&Arena::weather>(), field<&Arena::rules>(), method<&Arena::step>(),
                            method<&Arena::step_and_stop>(), method<&Arena::step_and_retire>());
     }
 };
@@ -170,6 +178,43 @@ TEST_F(TicksTest, a_tick_may_remove_itself_or_end_its_entity) {
     pass(100ms);
     EXPECT_EQ(host.find(7), nullptr);
     EXPECT_EQ(host.entities(), 0u);
+}
+
+TEST_F(TicksTest, a_world_that_is_moved_is_ticked_on_in_step) {
+    arena->begin(true);
+    pass(1s);
+    const Bytes bytes = encode(arena->weather);
+    record->ticks.detach();
+    auto moved = std::make_unique<Rows<Heat>>();
+    Reader reader(bytes);
+    ASSERT_TRUE(Codec<Rows<Heat>>::decode(reader, *moved));
+    pass(240ms);
+    EXPECT_EQ(arena->weather.ticks(), 10u) << "nobody ticks it meanwhile";
+    EXPECT_EQ(arena->calls, 62) << "a method runs on";
+    record->ticks.add(*moved, 10_hz, "weather");
+    EXPECT_TRUE(record->ticks.end_detached().empty());
+    EXPECT_EQ(record->ticks.size(), 2u);
+    pass(59ms);
+    EXPECT_EQ(moved->ticks(), 10u);
+    pass(1ms);
+    EXPECT_EQ(moved->ticks(), 11u) << "as if nothing had been";
+    record->ticks.detach();
+    EXPECT_EQ(record->ticks.end_detached(), std::vector<std::string>{"weather"});
+    EXPECT_EQ(record->ticks.size(), 1u);
+}
+
+TEST_F(TicksTest, adding_a_world_again_changes_nothing_but_a_new_rate) {
+    arena->begin(true);
+    pass(70ms);
+    arena->weather.remove_systems();
+    arena->on_after_reload();
+    pass(30ms);
+    EXPECT_EQ(arena->weather.ticks(), 1u) << "in step";
+    EXPECT_EQ(record->ticks.size(), 2u);
+    record->ticks.add(arena->weather, 20_hz, "weather");
+    pass(100ms);
+    EXPECT_EQ(arena->weather.ticks(), 3u);
+    EXPECT_EQ(record->ticks.size(), 2u);
 }
 
 TEST_F(TicksTest, a_system_that_throws_is_reported_and_the_world_ticks_on) {

@@ -37,6 +37,15 @@ Archetype::Archetype(std::uint32_t index, std::vector<ComponentRecord*> sorted_b
     while (full_ * 2 * row_bytes <= BlockPool::full_bytes) full_ *= 2, ++shift_;
 }
 
+void Archetype::refresh() noexcept {
+    bytes_only_ = true;
+    for (Column& column : columns_) {
+        column.bytes_only = !column.record->type.relocate && !column.record->type.destroy;
+        bytes_only_ &= column.bytes_only;
+    }
+    for (const auto& edge : edges_) edge.second->from_rows = 0;  // planned anew by the next move
+}
+
 Archetype::~Archetype() {
     for (std::uint32_t b = 0; b < block_count(); ++b)
         for (std::uint32_t c = 0; c < columns_.size(); ++c)

@@ -1,5 +1,6 @@
 #pragma once
 #include <gyre/base/assert.hpp>
+#include <gyre/base/code.hpp>
 #include <gyre/ecs/component.hpp>
 #include <gyre/ecs/detail/block_pool.hpp>
 #include <gyre/ecs/detail/id_map.hpp>
@@ -20,7 +21,10 @@ class World;
 
 namespace gyre::ecs::detail {
 
-using Hook = std::function<void(World&, Row, void*)>;
+struct Hook {
+    std::function<void(World&, Row, void*)> run;
+    CodePin pin{};
+};
 
 /// A component as one world knows it. Owns its name: the module that brought it may go.
 struct ComponentRecord {
@@ -96,7 +100,9 @@ public:
     std::uint32_t find(ComponentId id) const noexcept { return column_of_.find(id); }
     bool hooked() const noexcept { return hooked_; }
     bool silent() const noexcept { return !hooked_ && bytes_only_; }  ///< A row goes unnoticed.
-    void set_hooked() noexcept { hooked_ = true; }
+    void set_hooked(bool is) noexcept { hooked_ = is; }
+    /// The code of its components was replaced: what is known of their types is looked up again.
+    void refresh() noexcept;
     bool listed() const noexcept { return listed_; }  ///< Among those the world is to settle.
     void set_listed(bool is) noexcept { listed_ = is; }
     /// A row either has a component or not: there is one edge for it, adding or removing.

@@ -27,6 +27,19 @@ void Slots::grow() {
     capacity_ = capacity;
 }
 
+void Slots::reset(std::span<const std::uint32_t> generations,
+                  std::span<const std::uint32_t> unused_ones) {
+    size_ = 0;
+    first_unused_ = unused;
+    while (capacity_ < generations.size()) grow();
+    for (const std::uint32_t generation : generations) (*this)[size_++] = {generation, reserved, 0, 0};
+    for (std::size_t k = unused_ones.size(); k-- > 0;) {
+        Slot& slot = (*this)[unused_ones[k]];
+        slot.archetype = unused;
+        slot.row = std::exchange(first_unused_, unused_ones[k]);
+    }
+}
+
 void Slots::take_many(std::span<Row> rows, std::uint32_t archetype, std::uint32_t at) {
     std::size_t done = 0;
     for (; done < rows.size() && first_unused_ != unused; ++done) {

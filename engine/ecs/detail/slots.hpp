@@ -57,6 +57,8 @@ public:
     }
     /// Takes one for each of `rows` and places them in an archetype from `at` on.
     void take_many(std::span<Row> rows, std::uint32_t archetype, std::uint32_t at);
+    /// Starts anew: all reserved but the unused ones, of which the first is taken next.
+    void reset(std::span<const std::uint32_t> generations, std::span<const std::uint32_t> unused_ones);
     void give(std::uint32_t index, Slot& slot) noexcept {
         if (++slot.generation == 0) slot.generation = 1;  // 0 names no row.
         slot.archetype = unused;
