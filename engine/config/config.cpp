@@ -7,6 +7,7 @@
 #include <gyre/codec/json.hpp>
 #include <gyre/config/config.hpp>
 #include <iterator>
+#include <map>
 
 #include "detail/tree.hpp"
 
@@ -43,6 +44,12 @@ void shift_sources(Node& node, std::uint32_t by) {
 struct Document::Tree {
     Node root;
     std::vector<std::string> sources{"config"};
+    struct Reader {
+        detail::Read read;  // null: its code has left
+        bool late;
+    };
+    std::map<std::string, Reader, std::less<>> readers;
+    bool started = false;
 
     std::string place(std::uint32_t source, std::uint32_t line) const {
         return sources[source] + (line ? ":" + std::to_string(line) : "") + ": ";
@@ -214,6 +221,40 @@ Result<> Document::read(std::string_view section, detail::Read read, void* value
         path.insert(0, section);
         return bad(tree_->place(*at, segments) + path + (path.empty() ? "" : ": ") + reason);
     }
+}
+
+void Document::remember(std::string_view section, detail::Read read) const {
+    auto& readers = tree_->readers;
+    auto found = readers.find(section);
+    if (found == readers.end()) found = readers.emplace(std::string(section), Tree::Reader{read, false}).first;
+    found->second.read = read;
+    found->second.late |= tree_->started;
+}
+
+std::vector<Document::Section> Document::sections_read() const {
+    std::vector<Section> sections;
+    for (const auto& [name, reader] : tree_->readers) sections.push_back({name, reader.late});
+    return sections;
+}
+
+void Document::set_started() { tree_->started = true; }
+
+Result<> Document::check(const Document& next) const {
+    for (const auto& [name, reader] : tree_->readers) {
+        if (!reader.read) continue;
+        if (auto read = next.read(name, reader.read, nullptr); !read) return read;
+    }
+    return {};
+}
+
+void Document::replace_with(const Document& next) {
+    tree_->root = next.tree_->root;
+    tree_->sources = next.tree_->sources;
+}
+
+void Document::forget_readers(const std::function<bool(const void* code)>& leaves) {
+    for (auto& [name, reader] : tree_->readers)
+        if (reader.read && leaves(reinterpret_cast<const void*>(reader.read))) reader.read = nullptr;
 }
 
 Result<std::string> Document::to_json() const {

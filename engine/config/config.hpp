@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <gyre/base/result.hpp>
 #include <gyre/codec/codec.hpp>
 #include <gyre/config/check.hpp>
@@ -10,7 +11,7 @@
 namespace gyre::config {
 
 namespace detail {
-/// "" or "@.path.to[3]: what is wrong" (the path after the @ may be empty).
+/// "" or "@.path.to[3]: what is wrong" (the path after the @ may be empty). value null: checked only.
 using Read = std::string (*)(BytesView, void* value);
 template <class T>
 std::string read(BytesView bytes, void* value);
@@ -46,8 +47,23 @@ public:
         if (auto result = read(section, &detail::read<T>, &value); !result.ok()) {
             return result.error();
         }
+        remember(section, &detail::read<T>);
         return value;
     }
+
+    /// A section that was read from a document, by code that is still there.
+    struct Section {
+        std::string name;
+        bool late = false;  ///< Also after set_started().
+    };
+    std::vector<Section> sections_read() const;
+    void set_started();
+    /// The sections of `next`, as they were read here: the first problem.
+    Result<> check(const Document& next) const;
+    /// What `next` says, for all that reads from now on.
+    void replace_with(const Document& next);
+    /// No check runs the code of readers for which `leaves(address)` holds any more.
+    void forget_readers(const std::function<bool(const void* code)>& leaves);
 
     /// All of it as JSON, macros replaced: what a node really runs with.
     Result<std::string> to_json() const;
@@ -55,6 +71,7 @@ public:
 private:
     struct Tree;
     Result<> read(std::string_view section, detail::Read read, void* value) const;
+    void remember(std::string_view section, detail::Read read) const;
     std::unique_ptr<Tree> tree_;
 };
 
@@ -142,7 +159,7 @@ std::string read(BytesView bytes, void* to) {
     T value{};
     if (!Codec<T>::decode(reader, value) || !reader.finish()) return reader.error_message("@");
     std::string problem = invalid(value, "@");
-    if (problem.empty()) *static_cast<T*>(to) = std::move(value);
+    if (problem.empty() && to) *static_cast<T*>(to) = std::move(value);
     return problem;
 }
 

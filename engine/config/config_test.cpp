@@ -208,6 +208,32 @@ TEST(Config, a_document_gives_sections_and_takes_layers) {
               "\"name\": \"a\"\n}");
 }
 
+TEST(Config, checks_another_document_as_this_one_was_read) {
+    auto base = Document::from_text(R"({"gate": {"port": 1}, "link": {}})", "base.json");
+    ASSERT_TRUE(base.ok());
+    ASSERT_TRUE(base->as<Gate>("gate").ok());
+    base->set_started();
+    ASSERT_TRUE(base->as<Link>("link").ok());
+    const auto sections = base->sections_read();
+    ASSERT_EQ(sections.size(), 2u);
+    EXPECT_FALSE(sections[0].late);
+    EXPECT_TRUE(sections[1].late);
+
+    const auto next = [](std::string_view text) { return Document::from_text(text, "next.json").value(); };
+    EXPECT_EQ(base->check(next("{\"gate\": {\n\"prot\": 2}}")).error().message(),
+              "next.json:2: gate.prot: unknown key; did you mean \"port\"?");
+    EXPECT_EQ(base->check(next(R"({"link": {"mtu_bytes": 1}})")).error().message().substr(0, 27),
+              "next.json:1: link.mtu_bytes");
+    EXPECT_TRUE(base->check(next(R"({"other": {"x": 1}})"))) << "nobody read it";
+    EXPECT_EQ(base->as<Gate>("gate")->port, 1) << "checked only";
+
+    base->replace_with(next(R"({"gate": {"port": 9}})"));
+    EXPECT_EQ(base->as<Gate>("gate")->port, 9);
+    base->forget_readers([](const void*) { return true; });
+    EXPECT_TRUE(base->check(next(R"({"gate": {"prot": 2}})"))) << "no code left that knows";
+    EXPECT_EQ(base->sections_read().size(), 2u);
+}
+
 TEST(Config, loads_a_file) {
     const std::string path = ::testing::TempDir() + "gyre_config_test.json";
     std::ofstream(path) << "{\"gate\": {\n\"port\": 0}}";

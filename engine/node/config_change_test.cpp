@@ -1,0 +1,51 @@
+#include <gtest/gtest.h>
+
+#include <gyre/node/config_change.hpp>
+
+namespace gyre::node {
+namespace {
+
+struct Rules {
+    int kills = 1;
+    static consteval auto describe() { return type<Rules>("Rules", field<&Rules::kills>()); }
+};
+
+config::Document document(std::string_view text) { return config::Document::from_text(text).value(); }
+
+TEST(ConfigChange, tells_what_differs_and_when_it_counts) {
+    auto running = document(R"({"arena": {"kills": 1}, "gate": {"kills": 1}, "log": {"level": "info"}, "x": [1]})");
+    ASSERT_TRUE(running.as<Rules>("gate").ok());
+    running.set_started();
+    ASSERT_TRUE(running.as<Rules>("arena").ok());
+    const auto changes = diff(running, document(R"({"arena": {"kills": 2, "more": {"a": "b"}}, "gate": {"kills": 3},
+        "log": {"level": "warn"}, "rank": {"size": 1}})")).value();
+    ASSERT_EQ(changes.size(), 6u);
+    const auto expect = [&changes](std::size_t at, const char* key, const char* before, const char* after,
+                                   TakesEffect effect) {
+        EXPECT_EQ(changes[at].key, key);
+        EXPECT_EQ(changes[at].before, before);
+        EXPECT_EQ(changes[at].after, after);
+        EXPECT_EQ(changes[at].takes_effect, effect) << key;
+    };
+    expect(0, "arena.kills", "1", "2", TakesEffect::now);
+    expect(1, "arena.more.a", "", "\"b\"", TakesEffect::now);
+    expect(2, "gate.kills", "1", "3", TakesEffect::restart);
+    expect(3, "log.level", "\"info\"", "\"warn\"", TakesEffect::now);
+    expect(4, "rank.size", "", "1", TakesEffect::next_read);
+    expect(5, "x", "[1]", "", TakesEffect::next_read);
+    EXPECT_TRUE(diff(running, running)->empty());
+}
+
+TEST(ConfigChange, shows_no_secrets) {
+    const auto changes = diff(document(R"({"a": {"password": "old", "token_minutes": 1}})"),
+                              document(R"({"a": {"password": "new", "token_minutes": 2},
+                                           "store": {"at": "mongodb://me:sesame@host"}})")).value();
+    ASSERT_EQ(changes.size(), 3u);
+    EXPECT_EQ(changes[0].before, "(secret)");
+    EXPECT_EQ(changes[0].after, "(secret)");
+    EXPECT_EQ(changes[1].after, "2") << "a number is none";
+    EXPECT_EQ(changes[2].after, "(secret)");
+}
+
+}  // namespace
+}  // namespace gyre::node

@@ -1,0 +1,85 @@
+#include <condition_variable>
+#include <gyre/base/assert.hpp>
+#include <gyre/node/watchdog.hpp>
+#include <mutex>
+#include <thread>
+
+namespace gyre::node {
+
+// Shared with the closures on the loop, which may outlive the watchdog.
+class Watchdog::Impl : public std::enable_shared_from_this<Impl> {
+public:
+    Impl(std::function<void(std::function<void()>)> post, std::function<void(Duration)> bark)
+        : post_(std::move(post)), bark_(std::move(bark)) {}
+
+    void arm(Duration limit) {
+        std::lock_guard lock(mutex_);
+        limit_ = limit;
+        ++armed_;
+        if (!thread_.joinable()) thread_ = std::thread([this] { watch(); });
+        changed_.notify_all();
+    }
+    void disarm() {
+        std::lock_guard lock(mutex_);
+        GYRE_ASSERT(armed_ > 0, "a watchdog is disarmed as often as it was armed");
+        --armed_;
+        changed_.notify_all();
+    }
+    void end() {
+        {
+            std::lock_guard lock(mutex_);
+            ended_ = true;
+            changed_.notify_all();
+        }
+        if (thread_.joinable()) thread_.join();
+    }
+
+private:
+    static constexpr int quarters = 4;
+
+    void watch() {
+        std::unique_lock lock(mutex_);
+        while (!ended_) {
+            if (armed_ == 0) {
+                changed_.wait(lock);
+                continue;
+            }
+            turned_ = false;
+            lock.unlock();
+            post_([self = shared_from_this()] {
+                std::lock_guard inner(self->mutex_);
+                self->turned_ = true;
+                self->changed_.notify_all();
+            });
+            lock.lock();
+            for (int quarter = 0; quarter < quarters && !turned_ && armed_ > 0 && !ended_; ++quarter)
+                changed_.wait_for(lock, limit_ / quarters, [this] { return turned_ || armed_ == 0 || ended_; });
+            if (!turned_ && armed_ > 0 && !ended_) {
+                const Duration limit = limit_;
+                lock.unlock();
+                bark_(limit);
+                lock.lock();
+            } else if (turned_) {
+                changed_.wait_for(lock, limit_ / quarters, [this] { return armed_ == 0 || ended_; });
+            }
+        }
+    }
+
+    std::function<void(std::function<void()>)> post_;
+    std::function<void(Duration)> bark_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::thread thread_;
+    Duration limit_{};
+    int armed_ = 0;
+    bool turned_ = false;
+    bool ended_ = false;
+};
+
+Watchdog::Watchdog(std::function<void(std::function<void()>)> post, std::function<void(Duration)> bark)
+    : impl_(std::make_shared<Impl>(std::move(post), std::move(bark))) {}
+Watchdog::~Watchdog() { impl_->end(); }
+void Watchdog::arm(Duration limit) { impl_->arm(limit); }
+void Watchdog::disarm() { impl_->disarm(); }
+
+}  // namespace gyre::node
