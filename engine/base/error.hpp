@@ -30,6 +30,7 @@ inline constexpr std::string_view refused = "refused";
 inline constexpr std::string_view in_use = "in_use";
 inline constexpr std::string_view internal = "internal";
 inline constexpr std::string_view bad_config = "bad_config";
+inline constexpr std::string_view reloading = "reloading";      // New code came; it may have run.
 inline constexpr std::string_view update_required = "update_required";
 }  // namespace errc
 

@@ -519,6 +519,126 @@ struct Part {
     }
 };
 }  // namespace build1
+namespace build2 {
+struct Part {
+    int a = 0, b = 0;
+    static consteval auto describe() {
+        return gyre::type<Part>("Part", gyre::field<&Part::a>(), gyre::field<&Part::b>());
+    }
+};
+}  // namespace build2
+
+TEST(Layout, a_described_type_is_its_name_not_its_namespace) {
+    EXPECT_EQ(layout_hash<build1::Part>(), layout_hash<build2::Part>());
+    EXPECT_EQ(layout_hash<std::vector<build1::Part>>(), layout_hash<std::vector<build2::Part>>());
+    EXPECT_EQ((layout_hash<std::map<int, build1::Part>>()), (layout_hash<std::map<int, build2::Part>>()));
+    EXPECT_NE((layout_hash<std::map<int, int>>()), (layout_hash<std::map<int, int, std::greater<int>>>()));
+    EXPECT_NE((layout_hash<std::map<int, int>>()), (layout_hash<std::unordered_map<int, int>>()));
+    EXPECT_NE((layout_hash<std::array<int, 2>>()), (layout_hash<std::array<int, 3>>()));
+    EXPECT_NE((layout_hash<std::array<int, 2>>()), (layout_hash<std::array<unsigned, 2>>()));
+    EXPECT_NE((layout_hash<std::optional<int>>()), (layout_hash<std::optional<float>>()));
+}
+
+/// Keeps functions of its build, as an ecs world does.
+struct Keeper {
+    int adopted = 0;
+    void gyre_adopt() { ++adopted; }
+};
+}  // namespace
+template <>
+struct gyre::Codec<Keeper> {
+    static void encode(Writer& w, const Keeper& k) { w.integer(k.adopted); }
+    static bool decode(Reader& r, Keeper& k) { return r.integer(k.adopted); }
+};
+namespace {
+struct Tree {
+    std::vector<Tree> children;
+    std::optional<Keeper> keeper;
+    std::map<int, std::vector<Keeper>> more;
+    std::string name;
+    static consteval auto describe() {
+        return gyre::type<Tree>("Tree", gyre::field<&Tree::children>(), gyre::field<&Tree::keeper>(),
+                                gyre::field<&Tree::more>(), gyre::field<&Tree::name>());
+    }
+};
+struct Leaf {
+    std::vector<Leaf> children;
+    std::string name;
+    static consteval auto describe() {
+        return gyre::type<Leaf>("Leaf", gyre::field<&Leaf::children>(), gyre::field<&Leaf::name>());
+    }
+};
+
+TEST(Adopt, reaches_what_keeps_code_and_only_that) {
+    EXPECT_TRUE(detail::holds_code<Tree>());
+    EXPECT_FALSE(detail::holds_code<Leaf>());
+    Tree tree;
+    tree.children.resize(2);
+    tree.children[1].keeper.emplace();
+    tree.children[0].more[7].resize(3);
+    for (const auto& field : fields_of<Tree>())
+        if (field.adopt) field.adopt(&tree);
+    EXPECT_EQ(tree.children[1].keeper->adopted, 1);
+    EXPECT_EQ(tree.children[0].more[7][2].adopted, 1);
+    const auto fields = fields_of<Tree>();
+    EXPECT_TRUE(fields[0].adopt(nullptr));
+    EXPECT_EQ(fields[3].adopt, nullptr);
+    EXPECT_FALSE(fields_of<Leaf>()[0].adopt(nullptr));
+    EXPECT_EQ(fields[3].type, "std::basic_string<char>");
+}
+
+// --- values an older build wrote ---
+struct PurseBefore {
+    std::int64_t gold = 0;
+    std::string level;
+    std::int32_t kept = 0;
+    int gone = 1;
+    static consteval auto describe() {
+        return gyre::type<PurseBefore>("Purse", gyre::field<&PurseBefore::gold>(), gyre::field<&PurseBefore::level>(),
+                                       gyre::field<&PurseBefore::kept>(), gyre::field<&PurseBefore::gone>());
+    }
+};
+struct Purse {
+    std::int64_t coins = 0;   // was gold
+    std::int32_t level = 0;   // was text
+    std::int64_t kept = 0;    // grew
+    int added = 5;
+    static void migrate(gyre::Old& old, Purse& now) {
+        if (const auto gold = old.get<std::int64_t>("gold")) now.coins = *gold;
+        if (const auto level = old.get<std::string>("level")) now.level = std::stoi(*level);
+    }
+    static consteval auto describe() {
+        return gyre::type<Purse>("Purse", gyre::field<&Purse::coins>(), gyre::field<&Purse::level>(),
+                                 gyre::field<&Purse::kept>(), gyre::field<&Purse::added>());
+    }
+};
+struct Careless {
+    std::int32_t level = 0;
+    static void migrate(gyre::Old&, Careless&) {}
+    static consteval auto describe() { return gyre::type<Careless>("Purse", gyre::field<&Careless::level>()); }
+};
+struct Chest {
+    std::vector<Purse> purses;
+    static consteval auto describe() { return gyre::type<Chest>("Chest", gyre::field<&Chest::purses>()); }
+};
+
+TEST(Migrate, carries_renamed_and_retyped_fields_also_within_others) {
+    const Bytes before = encode(std::map<std::string, std::vector<PurseBefore>>{{"purses", {{40, "7", 3, 9}}}}, Form::names);
+    const auto chest = decode<Chest>(before).value();
+    ASSERT_EQ(chest.purses.size(), 1u);
+    EXPECT_EQ(chest.purses[0].coins, 40);
+    EXPECT_EQ(chest.purses[0].level, 7);
+    EXPECT_EQ(chest.purses[0].kept, 3);
+    EXPECT_EQ(chest.purses[0].added, 5);
+    const auto again = decode<Chest>(encode(chest, Form::names)).value();  // what is new stays as it is
+    EXPECT_EQ(again.purses[0].coins, 40);
+}
+TEST(Migrate, what_does_not_fit_and_is_not_asked_for_is_refused) {
+    const auto read = decode<Careless>(encode(PurseBefore{1, "x", 2, 3}, Form::names));
+    ASSERT_FALSE(read);
+    EXPECT_EQ(read.error().message(),
+              "Purse: level: expected an integer, found text \"x\"; migrate() does not ask for it");
+}
 
 TEST(Layout, hash_is_stable_and_sees_into_containers) {
     EXPECT_EQ(layout_hash<Gem>(), layout_hash<Gem>());

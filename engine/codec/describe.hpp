@@ -95,7 +95,7 @@ template <auto M>
 struct Field {
     using Class = typename detail::MemberOf<decltype(M)>::Class;
     using Value = typename detail::MemberOf<decltype(M)>::Value;
-    static constexpr bool is_field = true;
+    static constexpr bool is_field = true, is_method = false, is_resident = false;
     static constexpr auto pointer = M;
     std::string_view name;
     Flags flags;
@@ -103,7 +103,7 @@ struct Field {
 
 template <auto M>
 struct Method {
-    static constexpr bool is_field = false;
+    static constexpr bool is_field = false, is_method = true, is_resident = false;
     static constexpr auto pointer = M;
     std::string_view name;
     Caller caller = Caller::server;
@@ -117,6 +117,14 @@ struct Method {
         if (l.at_once) limit.at_once = l.at_once;
         if (l.per_second) limit.per_second = l.per_second;
     }
+};
+
+/// A coroutine as long-lived as its entity.
+template <auto M>
+struct Resident {
+    static constexpr bool is_field = false, is_method = false, is_resident = true;
+    static constexpr auto pointer = M;
+    std::string_view name;
 };
 
 template <auto M>
@@ -139,6 +147,17 @@ consteval Method<M> method(Options... options) {
     return made;
 }
 
+/// Runs from on_start until its entity ends; nobody calls it. A reload cancels it and starts that of
+/// the new build, so what it must not lose is in fields.
+template <auto M>
+    requires std::is_member_function_pointer_v<decltype(M)>
+consteval Resident<M> resident() {
+    using S = signature<M>;
+    static_assert(S::arity == 0 && std::is_same_v<typename S::Returned, Task<void>>,
+                  "gyre: a resident is a `gyre::Task<> run()` without parameters");
+    return {detail::member_name<M>()};
+}
+
 /// Picks one of several overloads: method<overload<ItemId>(&Bag::use)>("use").
 template <class... P>
 struct Overload {
@@ -159,7 +178,8 @@ template <class T, class... Members>
 struct Description : Members... {
     using Type = T;
     static constexpr std::size_t field_count = (std::size_t{0} + ... + (Members::is_field ? 1 : 0));
-    static constexpr std::size_t method_count = sizeof...(Members) - field_count;
+    static constexpr std::size_t method_count = (std::size_t{0} + ... + (Members::is_method ? 1 : 0));
+    static constexpr std::size_t resident_count = sizeof...(Members) - field_count - method_count;
     std::string_view name;
     bool unique = true;  ///< No two members share a name.
 
@@ -171,7 +191,7 @@ struct Description : Members... {
                 if (names[i] == names[j]) unique = false;
     }
 
-    /// Calls f with every Field and Method in described order.
+    /// Calls f with every Field, Method and Resident in described order.
     template <class F>
     constexpr void each(F&& f) const {
         (f(static_cast<const Members&>(*this)), ...);
@@ -185,7 +205,13 @@ struct Description : Members... {
     template <class F>
     constexpr void each_method(F&& f) const {
         each([&](const auto& member) {
-            if constexpr (!std::remove_cvref_t<decltype(member)>::is_field) f(member);
+            if constexpr (std::remove_cvref_t<decltype(member)>::is_method) f(member);
+        });
+    }
+    template <class F>
+    constexpr void each_resident(F&& f) const {
+        each([&](const auto& member) {
+            if constexpr (std::remove_cvref_t<decltype(member)>::is_resident) f(member);
         });
     }
 };

@@ -46,6 +46,52 @@ bool decode_fields(Reader& reader, void* object, std::span<const FieldEntry> fie
     return true;
 }
 
+const Old::Part* Old::find(std::string_view field) const {
+    const auto at = std::find_if(parts_.begin(), parts_.end(),
+                                 [&](const Part& part) { return part.name == field; });
+    return at == parts_.end() ? nullptr : &*at;
+}
+const Old::Part* Old::take(std::string_view field) {
+    auto* part = const_cast<Part*>(find(field));
+    if (part) part->unread = false;
+    return part;
+}
+const Old::Part* Old::first_unread() const {
+    const auto at =
+        std::find_if(parts_.begin(), parts_.end(), [](const Part& part) { return part.unread; });
+    return at == parts_.end() ? nullptr : &*at;
+}
+
+bool read_fields(Reader& reader, void* object, std::span<const FieldEntry> fields, Flags mask,
+                 Migrate migrate) {
+    if (!migrate) return decode_fields(reader, object, fields, mask);
+    std::size_t count = 0;
+    if (!reader.map(count)) return false;
+    Old old(reader.options());
+    for (; count != 0; --count) {
+        Old::Part part;
+        if (!reader.text(part.name)) return false;
+        if (!reader.value(part.bytes)) return reader.in_field(part.name.substr(0, 64));
+        const auto at = std::find_if(fields.begin(), fields.end(), [&](const FieldEntry& field) {
+            return field.name == part.name && chosen(field, mask);
+        });
+        if (at != fields.end()) {
+            Reader value(part.bytes, reader.options());
+            part.unread = !at->decode(object, value) || !value.finish();
+        }
+        old.add(part);
+    }
+    migrate(old, object);
+    if (const Old::Part* part = old.first_unread()) {  // told as the failure it is
+        Reader again(part->bytes, reader.options());
+        const auto at = std::find_if(fields.begin(), fields.end(),
+                                     [&](const FieldEntry& field) { return field.name == part->name; });
+        if (!at->decode(object, again) || !again.finish())
+            return reader.fail(again.error_message(part->name) + "; migrate() does not ask for it");
+    }
+    return true;
+}
+
 Result<> decode_fields(BytesView bytes, void* object, std::span<const FieldEntry> fields,
                        Flags mask, std::string_view root) {
     Reader reader(bytes);

@@ -1,9 +1,10 @@
 #pragma once
 #include <array>
-#include <bit>
 #include <gyre/base/result.hpp>
 #include <gyre/codec/containers.hpp>
 #include <gyre/codec/describe.hpp>
+#include <gyre/codec/layout.hpp>
+#include <gyre/codec/old.hpp>
 #include <span>
 
 namespace gyre {
@@ -16,6 +17,11 @@ struct FieldEntry {
     std::size_t (*offset)();  ///< In the object, bytes.
     void (*encode)(const void* object, Writer&);
     bool (*decode)(void* object, Reader&);
+    std::string_view type;       ///< As C++ spells it, for people.
+    std::uint64_t (*layout)();   ///< layout_hash() of its type.
+    /// Gives the code of this build to what in the field keeps some, an ecs world; false: nothing
+    /// does. Null object: only asks. Null: nothing can.
+    bool (*adopt)(void* object);
 };
 inline constexpr Flags all_fields = static_cast<Flags>(0xff);  ///< Mask: also the transient ones.
 
@@ -27,6 +33,10 @@ void encode_fields(Writer& writer, const void* object, std::span<const FieldEntr
 /// fresh one.
 bool decode_fields(Reader& reader, void* object, std::span<const FieldEntry> fields,
                    Flags mask = all_fields);
+/// The same for what an older build wrote: a field that does not fit the type it has now is left to
+/// `migrate`, which must ask for it. Null: as decode_fields().
+bool read_fields(Reader& reader, void* object, std::span<const FieldEntry> fields, Flags mask,
+                 Migrate migrate);
 /// From whole bytes; `root` begins the path in the error.
 Result<> decode_fields(BytesView bytes, void* object, std::span<const FieldEntry> fields,
                        Flags mask = all_fields, std::string_view root = {});
@@ -73,27 +83,27 @@ struct CheckSignature<Signature<R, C, P...>> {
     }
 };
 
-struct LayoutSeen {
-    const LayoutSeen* outer;
-    std::uint64_t type;
-};
-template <class T>
-std::uint64_t layout(const LayoutSeen* outer);
-
 template <class T, auto M>
 struct FieldOf {
     using Value = typename Field<M>::Value;
-    static std::size_t offset() {
-        constexpr Value T::* member = M;
-        return static_cast<std::size_t>(std::bit_cast<std::ptrdiff_t>(member));
-    }
+    static std::size_t offset() { return offset_of<M>(); }
     static void encode(const void* object, Writer& w) {
         Codec<Value>::encode(w, static_cast<const T*>(object)->*M);
     }
     static bool decode(void* object, Reader& r) {
         return Codec<Value>::decode(r, static_cast<T*>(object)->*M);
     }
+    static bool adopt(void* object) {
+        if (!holds_code<Value>()) return false;
+        if (object) adopt_code(static_cast<T*>(object)->*M);
+        return true;
+    }
 };
+template <class T, auto M>
+consteval bool (*code_of())(void*) {
+    if constexpr (may_hold_code<typename Field<M>::Value>) return &FieldOf<T, M>::adopt;
+    return nullptr;
+}
 
 template <class T>
 consteval auto make_fields() {
@@ -104,8 +114,9 @@ consteval auto make_fields() {
         using Value = typename F::Value;
         if constexpr (check_value<Value>()) {
             using Of = FieldOf<T, F::pointer>;
-            out[i++] = {f.name,      f.flags,     sizeof(Value), alignof(Value),
-                        &Of::offset, &Of::encode, &Of::decode};
+            out[i++] = {f.name,      f.flags,     sizeof(Value),      alignof(Value),
+                        &Of::offset, &Of::encode, &Of::decode,        type_name<Value>(),
+                        &layout_hash<Value>,      code_of<T, F::pointer>()};
         }
     });
     return out;
@@ -157,7 +168,8 @@ struct Codec<T> {
     static bool decode(Reader& r, T& value) {
         if (!r.enter()) return false;
         const bool ok =
-            r.at_array() ? decode_array(r, value) : decode_fields(r, &value, fields_of<T>());
+            r.at_array() ? decode_array(r, value)
+                         : read_fields(r, &value, fields_of<T>(), all_fields, detail::migration_of<T>());
         r.leave();
         return ok;
     }
@@ -178,64 +190,6 @@ private:
         return ok;
     }
 };
-
-namespace detail {
-template <class T>
-consteval std::string_view pretty_name() {
-    return __PRETTY_FUNCTION__;
-}
-
-template <class T>
-struct LayoutParts {
-    static std::uint64_t add(std::uint64_t hash, const LayoutSeen*) { return hash; }
-};
-template <template <class...> class C, class... P>
-struct LayoutParts<C<P...>> {
-    static std::uint64_t add(std::uint64_t hash, const LayoutSeen* outer) {
-        const auto part = [&]<class X>(std::type_identity<X>) {
-            if constexpr (Serializable<X>) hash = mix(hash ^ layout<X>(outer));
-        };
-        (part(std::type_identity<P>{}), ...);
-        return hash;
-    }
-};
-template <class E>
-struct LayoutParts<Id<E>> {
-    static std::uint64_t add(std::uint64_t hash, const LayoutSeen*) { return hash; }
-};
-template <class T, std::size_t N>
-struct LayoutParts<std::array<T, N>> {
-    static std::uint64_t add(std::uint64_t hash, const LayoutSeen* outer) {
-        return mix(hash ^ layout<T>(outer));
-    }
-};
-
-template <class T>
-std::uint64_t layout(const LayoutSeen* outer) {
-    std::uint64_t hash = mix(fnv1a(pretty_name<T>()) ^ sizeof(T) << 8 ^ alignof(T));
-    if constexpr (Described<T>) {
-        for (const auto* seen = outer; seen; seen = seen->outer)
-            if (seen->type == type_id<T>) return hash;
-        const LayoutSeen here{outer, type_id<T>};
-        description<T>.each_field([&](const auto& f) {
-            using F = std::remove_cvref_t<decltype(f)>;
-            hash = mix(hash ^ fnv1a(f.name));
-            hash = mix(hash ^ FieldOf<T, F::pointer>::offset());
-            hash = mix(hash ^ layout<typename F::Value>(&here));
-        });
-        return hash;
-    } else {
-        return LayoutParts<T>::add(hash, outer);
-    }
-}
-}  // namespace detail
-
-/// Hash of how a T lies in memory: names, types, offsets, sizes, alignments, nested. Equal in two
-/// builds means an object of one may be used as is by the other.
-template <class T>
-std::uint64_t layout_hash() {
-    return detail::layout<T>(nullptr);
-}
 
 /// Names data members missing from describe(): "Bag: 12 bytes at offset 148 are in no described
 /// field". base_bytes: what the object begins with that is not its own. Padding is not missed.

@@ -28,7 +28,8 @@ void detail::answer_failure(std::string_view method, Serving& call) {
     try {
         throw;
     } catch (const Error& error) {
-        if (call.respond.wanted()) call.respond(error);
+        const Error* why = error.is(errc::cancelled) && current ? current->scope->why_cancelled() : nullptr;
+        if (call.respond.wanted()) call.respond(why ? *why : error);
         else if (!error.is(errc::cancelled))
             log::warn("rpc.notify_failed", {{"method", method}, {"error", error.what()}});
     } catch (...) {

@@ -54,12 +54,14 @@ void Chain::end() noexcept {
     Link::unlink();
     if (auto* joiner = std::exchange(joiner_, nullptr)) joiner->ended(*joiner, *this);
     if (pooled_) Pool::chain_ended(*this);
-    if (--owner.running_ == 0) [[unlikely]]
+    if (--owner.running_ == 0) [[unlikely]] {
+        owner.why_cancelled_.reset();
         while (owner.closers_.linked()) {
             auto& closer = static_cast<Waiter&>(static_cast<Ready&>(*owner.closers_.next));
             closer.Link::unlink();
             closer.wake();
         }
+    }
     if (held_) return;
     // The Join is gone: nobody else will look at a failure.
     if (root_->state == detail::PromiseBase::State::failed) report_dropped();

@@ -48,6 +48,16 @@ std::string Scope::describe_tasks() const {
 
 void Scope::cancel() {
     closing_ = true;
+    cancel_chains();
+}
+
+void Scope::cancel_tasks(const Error& why) {
+    if (running_ == 0) return;
+    why_cancelled_ = std::make_unique<const Error>(why);
+    cancel_chains();
+}
+
+void Scope::cancel_chains() {
     for (Link* link = chains_.next; link != &chains_;) {
         Chain& chain = *static_cast<Chain*>(link);
         link = link->next;  // cancelling only queues the chain: the ring stays as it is

@@ -17,6 +17,10 @@ public:
     /// Error: closed_from_inside, when awaited by one of its own tasks.
     Task<> close();
     void cancel();  ///< The first half of close().
+    /// Cancels the tasks it has now and takes new ones. `why` is for who awaits them elsewhere: a
+    /// caller whose method ends `cancelled` by it hears this instead.
+    void cancel_tasks(const Error& why);
+    const Error* why_cancelled() const { return why_cancelled_.get(); }
     bool closing() const { return closing_; }
     std::size_t running() const { return running_; }  ///< Its tasks that have not ended.
     const std::string& name() const { return name_; }
@@ -28,10 +32,12 @@ private:
     friend class Executor;
     friend struct Chain;
     friend class TaskLister;
+    void cancel_chains();
     Context context_;
     std::string name_;
     Link chains_, closers_;
     std::size_t running_ = 0;
+    std::unique_ptr<const Error> why_cancelled_;  // until the tasks it was for have ended
     bool closing_ = false;
 };
 

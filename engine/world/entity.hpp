@@ -25,6 +25,7 @@ template <class Self>
 class Component : public world::detail::Attached {
 public:
     static constexpr auto gyre_kind = world::TypeKind::component;
+    using gyre_base = Component;
     EntityId entity_id() const { return this->gyre_record_->id; }
 
 protected:
@@ -45,6 +46,7 @@ template <class Self, class... Cs>
 class Entity : public world::detail::Attached {
 public:
     static constexpr auto gyre_kind = world::TypeKind::entity;
+    using gyre_base = Entity;
     template <class C>
     static constexpr bool has_component = (std::is_same_v<C, Cs> || ...);
     static constexpr bool any_component_stored = (world::detail::has_stored_fields<Cs>() || ...);
@@ -75,6 +77,7 @@ template <class Self>
 class Service : public world::detail::Attached {
 public:
     static constexpr auto gyre_kind = world::TypeKind::service;
+    using gyre_base = Service;
 };
 
 /// Makes an entity on this node; `init` sets it up before on_start.

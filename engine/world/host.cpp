@@ -20,7 +20,7 @@ Record::Record(Host& h, EntityId i, const HostedType& hosted_)
     : host(h),
       id(i),
       hosted(hosted_),
-      type(*hosted_.table),
+      type(hosted_.table),
       scope(h.executor(), std::string(type.name) + (i ? "/" + std::to_string(i) : ""),
             context_of(h, i, this)),
       timers(*this),
@@ -30,8 +30,10 @@ Record::Record(Host& h, EntityId i, const HostedType& hosted_)
     ContextGuard guard(&scope.context());
     type.construct(object);
     type.attach(object, *this);
+    ++hosted.objects;
 }
 Record::~Record() {
+    --hosted.objects;
     ticks.remove_all();
     {
         ContextGuard guard(&scope.context());
@@ -48,34 +50,77 @@ Host::Host(Executor& executor, NodeIdentity& node, std::function<std::uint64_t()
       timer_table_(std::make_unique<TimerTable>(executor, std::move(wall_now))) {}
 Host::~Host() = default;
 
-Result<> Host::add_types(std::span<const TypeTable* const> types) {
+void HostedType::Named::take(const TypeTable& from) {
+    if (name.empty()) name = from.name, role = from.role;
+    table = from;
+    table.name = name;
+    table.role = role;
+}
+
+void HostedType::take(const TypeTable& from) {
+    source = &from;
+    component_tables_.resize(from.components.size());
+    components_.clear();
+    for (std::size_t i = 0; i < from.components.size(); ++i) {
+        auto& owned = component_tables_[i];
+        const ComponentEntry& component = from.components[i];
+        if (!owned || owned->name != component.type->name) owned = std::make_unique<Named>();
+        owned->take(*component.type);
+        components_.push_back({&owned->table, component.access});
+    }
+    self_.take(from);
+    table = self_.table;
+    table.components = components_;
+}
+
+Result<> Host::add_types(std::span<const TypeTable* const> types, std::string_view module) {
     for (const TypeTable* type : types) {
         if (types_.contains(type->name))
             return Error(errc::conflict, "two modules describe a type \"" + std::string(type->name) + "\"");
         HostedType& hosted = types_[std::string(type->name)];
-        hosted.table = type;
-        const auto add = [&](const rpc::MethodEntry& method, void* (*access)(void*)) {
-            const bool limited = method.limit.at_once || method.limit.per_second;
-            const auto [slot, added] = hosted.methods.insert(
-                method.id, {access, &method, &stats_[method.full_name], limited ? hosted.limited + 1 : 0});
-            if (!added) return;
-            hosted.limited += limited;
-            if (type->kind == TypeKind::entity) types_by_method_[method.id].push_back(type);
-        };
-        for (const auto& method : type->methods) add(method, nullptr);
-        for (const auto& component : type->components)
-            for (const auto& method : component.type->methods) add(method, component.access);
+        hosted.module = module;
+        hosted.take(*type);
+        fill_slots(hosted);
     }
+    index_methods();
     return {};
+}
+
+void Host::fill_slots(HostedType& hosted) {
+    hosted.methods = {};
+    const auto add = [&](const rpc::MethodEntry& method, void* (*access)(void*)) {
+        std::size_t limit = 0;
+        if (method.limit.at_once || method.limit.per_second) {
+            const auto at = std::ranges::find(hosted.limited, method.id);
+            limit = static_cast<std::size_t>(at - hosted.limited.begin()) + 1;
+            if (at == hosted.limited.end()) hosted.limited.push_back(method.id);
+        }
+        auto stats = stats_.find(method.full_name);
+        if (stats == stats_.end()) stats = stats_.try_emplace(std::string(method.full_name)).first;
+        hosted.methods.insert(method.id, {access, &method, &stats->second, limit});
+    };
+    for (const auto& method : hosted.table.methods) add(method, nullptr);
+    for (const auto& component : hosted.table.components)
+        for (const auto& method : component.type->methods) add(method, component.access);
+}
+
+void Host::index_methods() {
+    types_by_method_.clear();
+    for (auto& [name, hosted] : types_)
+        if (hosted.table.kind == TypeKind::entity)
+            hosted.methods.each([&](std::uint64_t id, const auto&) { types_by_method_[id].push_back(&hosted.table); });
+    service_by_method_ = {};
+    for (const auto& record : services_)
+        for (const auto& method : record->type.methods) service_by_method_.insert(method.id, record.get());
 }
 
 const TypeTable* Host::find_type(std::string_view name) const {
     const auto found = types_.find(name);
-    return found == types_.end() ? nullptr : found->second.table;
+    return found == types_.end() ? nullptr : &found->second.table;
 }
 std::vector<const TypeTable*> Host::types() const {
     std::vector<const TypeTable*> all;
-    for (const auto& [name, hosted] : types_) all.push_back(hosted.table);
+    for (const auto& [name, hosted] : types_) all.push_back(&hosted.table);
     return all;
 }
 
@@ -120,15 +165,19 @@ Task<> Host::start(Record& record) {
         for (const auto& component : record.type.components)
             if (component.type->on_start)
                 co_await component.type->on_start(component.access(record.object));
-    } catch (const Error& error) {
+    } catch (...) {
+        // What the module threw is its own: it must not outlive it here.
+        const Error error = to_error(std::current_exception());
         if (!error.is(errc::cancelled))
             log::error("world.start_failed", {{"type", record.type.name}, {"error", error.what()}});
         record.failed = error;
-        record.started.set();
-        if (record.id && !record.stopping) retire(record.id);
-        throw;
     }
     record.started.set();
+    if (record.failed) {
+        if (record.id && !record.stopping) retire(record.id);
+        throw Error(*record.failed);
+    }
+    start_residents(record);
 }
 
 namespace {
@@ -221,8 +270,9 @@ void Host::each_marked(MarkFor who, const std::function<void(Record&)>& visit) {
 
 Task<> Host::start_services(std::string_view role) {
     for (auto& [name, hosted] : types_) {
-        const TypeTable* type = hosted.table;
+        const TypeTable* type = &hosted.table;
         if (type->kind != TypeKind::service || (!type->role.empty() && type->role != role)) continue;
+        if (find_service(name)) continue;
         services_.push_back(std::make_unique<Record>(*this, 0, hosted));
         Record& record = *services_.back();
         for (const auto& method : type->methods) service_by_method_.insert(method.id, &record);
@@ -317,6 +367,11 @@ void Host::deliver(Record& record, const rpc::IncomingCall& call, rpc::Responder
         respond(why_gone(record));
         return;
     }
+    if (record.hosted.barred) [[unlikely]] {
+        // What its own methods in progress call may run: they end sooner.
+        const auto* from = current ? static_cast<const Record*>(current->object) : nullptr;
+        if (!from || !from->hosted.barred) return hold(record, call, std::move(respond));
+    }
     const HostedType::Slot* slot = record.hosted.methods.find(call.method.id);
     if (!slot) {
         respond(Error(errc::unknown_method,
@@ -333,8 +388,10 @@ void Host::deliver(Record& record, const rpc::IncomingCall& call, rpc::Responder
     void* object = slot->access ? slot->access(record.object) : record.object;
     rpc::LimitState* limit = nullptr;
     if (slot->limit) {
-        if (!record.limits) record.limits.reset(new rpc::LimitState[record.hosted.limited]);
-        limit = &record.limits[slot->limit - 1];
+        if (record.limits.size() < slot->limit) record.limits.resize(slot->limit);
+        auto& state = record.limits[slot->limit - 1];
+        if (!state) state = std::make_unique<rpc::LimitState>();
+        limit = state.get();
     }
     rpc::run_call({.object = object,
                    .method = slot->method,

@@ -2,6 +2,7 @@
 #include <functional>
 #include <gyre/base/id_map.hpp>
 #include <gyre/io/io.hpp>
+#include <gyre/world/changes.hpp>
 #include <gyre/world/ticks.hpp>
 #include <gyre/world/timers.hpp>
 #include <gyre/world/type_table.hpp>
@@ -13,7 +14,8 @@ namespace gyre::world {
 
 class Host;
 
-/// A type on one node: where its methods are.
+/// A type on one node: the functions of the build that runs here. It stays where it is while builds
+/// come and go, and owns its names, so a reference to its table is good for ever.
 struct HostedType {
     struct Slot {
         void* (*access)(void* entity) = nullptr;  ///< Null: the object itself.
@@ -21,9 +23,28 @@ struct HostedType {
         rpc::MethodStats* stats = nullptr;  ///< Of all types that have the component.
         std::size_t limit = 0;              ///< Of a limited method: its index + 1.
     };
-    const TypeTable* table = nullptr;
+    HostedType() = default;
+    HostedType(const HostedType&) = delete;
+    /// From now on the functions are those of `from`, which lives as long as its module is loaded.
+    void take(const TypeTable& from);
+
+    TypeTable table{};
+    const TypeTable* source = nullptr;  ///< In the module.
+    std::string module;                 ///< That brought it; empty: the engine.
     IdMap<Slot> methods;
-    std::size_t limited = 0;
+    std::vector<std::uint64_t> limited;  ///< Methods; a place is never given again.
+    mutable std::size_t objects = 0;     ///< Alive.
+    bool barred = false;                 ///< Calls wait: its objects are being carried over.
+
+private:
+    struct Named {
+        std::string name, role;
+        TypeTable table{};
+        void take(const TypeTable& from);
+    };
+    Named self_;
+    std::vector<std::unique_ptr<Named>> component_tables_;
+    std::vector<ComponentEntry> components_;
 };
 
 /// What an entity leaves by itself when it ends.
@@ -65,7 +86,13 @@ struct Record {
         return was;
     }
     std::optional<Error> failed;  ///< Of on_start: then it ends at once, without on_stop.
-    std::unique_ptr<rpc::LimitState[]> limits;  ///< Made by the first call of a limited method.
+    std::vector<std::unique_ptr<rpc::LimitState>> limits;  ///< Made by the first call of each.
+    struct RunningResident {
+        std::string_view type;  ///< The host's.
+        std::string name;
+        Join<> job;
+    };
+    std::vector<RunningResident> residents;
     std::shared_ptr<void> storage;  ///< What the persistence layer keeps with it.
 };
 
@@ -88,7 +115,7 @@ public:
     ~Host() override;
 
     /// Types a module brings. A name twice: Error conflict.
-    Result<> add_types(std::span<const TypeTable* const> types);
+    Result<> add_types(std::span<const TypeTable* const> types, std::string_view module = {});
     const TypeTable* find_type(std::string_view name) const;
     std::vector<const TypeTable*> types() const;
     const HostedType& hosted(const TypeTable& type) const;  ///< Of one that was added.
@@ -115,7 +142,21 @@ public:
     /// their marks.
     void each_marked(MarkFor who, const std::function<void(Record&)>& visit);
 
-    /// Creates the services of a role and waits for their on_start.
+    /// What would change if the types of `module` were these. Errors are told in it.
+    Changes compare(std::string_view module, std::span<const TypeTable* const> types) const;
+    /// New functions for objects that stay as and where they are. At the bottom of a loop turn: in
+    /// an engine's task that has just been resumed by the loop. The former build stays loaded for
+    /// as long as its frames and closures are.
+    /// Calls on_before_reload and on_after_reload, has residents start anew. All or nothing:
+    /// Errors: conflict (a layout changed), refused (names why), what a hook throws.
+    Result<> swap(std::string_view module, std::span<const TypeTable* const> types);
+    /// The same where layouts changed: calls wait, methods in progress end, or are cancelled
+    /// after `patience` (their callers hear `reloading`); then every object whose type changed is
+    /// read into a new one by the names of its fields. All or nothing.
+    /// Errors: bad_data (names the field that cannot be read), timed_out (a task does not end),
+    /// refused, what a hook throws.
+    Task<CarryReport> carry_over(std::string module, std::span<const TypeTable* const> types, Duration patience);
+    /// Creates the services of a role that are not there yet and waits for their on_start.
     Task<> start_services(std::string_view role);
     Task<> stop_services();  ///< In reverse order of their start.
     Record* find_service(std::string_view name) const;
@@ -140,7 +181,7 @@ public:
     void run_method(Record& record, std::uint64_t method, rpc::Responder respond = {});
     TimerTable& timer_table() const { return *timer_table_; }
     /// By "Type.method", of every type that was added.
-    const std::map<std::string_view, rpc::MethodStats>& method_stats() const { return stats_; }
+    const std::map<std::string, rpc::MethodStats, std::less<>>& method_stats() const { return stats_; }
 
 private:
     void deliver(Record& record, const rpc::IncomingCall& call, rpc::Responder respond);
@@ -150,12 +191,29 @@ private:
                          rpc::IncomingCall call, Bytes arguments, rpc::Responder respond);
     Task<> start(Record& record);
     Task<> stop(Record& record);
+    class Exchange;
+    class Carriage;
+    struct Held {
+        EntityId entity;
+        std::string service;
+        rpc::IncomingCall call;
+        std::string text;
+        Bytes arguments;
+        rpc::Responder respond;
+    };
+    void hold(const Record& record, const rpc::IncomingCall& call, rpc::Responder respond);
+    void release_held();
+    void fill_slots(HostedType& hosted);
+    void index_methods();
+    void start_residents(Record& record);
+    void restart_residents(const std::vector<Record*>& records);
+    Task<> restart_residents(std::vector<EntityId> entities, std::vector<std::string> services);
 
     Executor& executor_;
     NodeIdentity& node_;
     std::function<std::uint64_t()> random_;
     std::map<std::string, HostedType, std::less<>> types_;
-    std::map<std::string_view, rpc::MethodStats> stats_;
+    std::map<std::string, rpc::MethodStats, std::less<>> stats_;
     std::unordered_map<std::uint64_t, Types> types_by_method_;  // of entities
     IdMap<Record*> service_by_method_;
     std::unique_ptr<TimerTable> timer_table_;
@@ -163,6 +221,8 @@ private:
     std::vector<std::unique_ptr<Record>> services_;
     Keeper* keeper_ = nullptr;
     TickMeter tick_meter_;
+    std::vector<Held> held_;  // calls at the barrier, in order
+    std::vector<std::map<std::string, HostedType, std::less<>>::node_type> removed_types_;
     bool ending_ = false;  // loads nothing more
 };
 

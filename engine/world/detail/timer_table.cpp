@@ -76,6 +76,13 @@ Action TimerTable::release(Entry& entry) {
     return std::exchange(entry.action, {});
 }
 
+void TimerTable::each_method(
+    const std::function<bool(const Record&, std::uint64_t, std::string_view)>& keep) {
+    for (Entry& entry : entries_)
+        if (entry.owner && entry.method && !keep(entry.owner->record_, entry.method, entry.group->first))
+            (void)release(entry);
+}
+
 void TimerTable::fire(Entry& entry) {
     if (entry.period > Duration::zero()) {
         const Duration room = TimePoint::max() - entry.due;

@@ -36,6 +36,8 @@ public:
     Entry* find(TimerId id);
     /// Ends it and gives its closure back, whose destructor may do anything.
     Action release(Entry& entry);
+    /// keep(record, method, key) for every timer that names a method; false ends it.
+    void each_method(const std::function<bool(const Record&, std::uint64_t, std::string_view)>& keep);
     void put_on_calendar(Entry& entry, CalendarRule rule, WallTime due);
     WallTime wall_now() const {
         GYRE_ASSERT(wall_now_, "timers at a time of day need the host's wall clock");
