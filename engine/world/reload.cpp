@@ -496,6 +496,7 @@ public:
             if (!std::ranges::count(changed_, &record->hosted)) adopt(*record);
             after_reload(*record);
         }
+        end_ticks();
         report.objects = moved_.size();
     }
     /// As it was before build().
@@ -518,6 +519,7 @@ public:
                                                         {"error", to_error(std::current_exception()).what()}});
             }
         }
+        end_ticks();
         exchanged_ = false;
     }
     void finish() {
@@ -536,11 +538,17 @@ private:
     };
     void exchange_objects() {
         for (Moved& one : moved_) {
-            one.record->ticks.remove_all();
+            one.record->ticks.detach();
             std::swap(one.record->object, one.other);
             std::swap(one.now, one.before);
             one.record->mark();
         }
+    }
+    void end_ticks() const {
+        for (const Moved& one : moved_)
+            for (const auto& name : one.record->ticks.end_detached())
+                log::warn("world.tick_ended", {{"owner", one.record->scope.name()}, {"world", name},
+                                               {"reason", "on_after_reload() does not add it again"}});
     }
     static void discard(const Moved& one) {
         ContextGuard guard(&one.record->scope.context());

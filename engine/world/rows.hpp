@@ -86,14 +86,4 @@ private:
     static constexpr auto components = checked();
 };
 
-namespace detail {
-template <class... Cs>
-struct LayoutParts<Rows<Cs...>> {
-    static std::uint64_t add(std::uint64_t hash, const LayoutSeen* outer) {
-        ((hash = mix(mix(hash ^ ecs::component_id<Cs>) ^ layout<Cs>(outer))), ...);
-        return hash;
-    }
-};
-}  // namespace detail
-
 }  // namespace gyre
