@@ -83,7 +83,7 @@ public:
         parts_.io.executor().pool().set_limits(
             {.running = parts_.cluster.coroutine_pool, .patience = 1s});
         host_.add_types(engine_types).value();
-        for (const auto& module : parts_.modules) host_.add_types(module.types()).value();
+        for (const auto& module : parts_.modules) host_.add_types(module.types(), module.manifest->name).value();
         rpc_.listen({parts_.cluster.host, spec_.port}).value();
         resolver_.set_self(rpc_.address());
         info_.name = spec_.name;

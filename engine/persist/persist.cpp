@@ -67,7 +67,7 @@ Result<> Persist::restore(const world::TypeTable& type, void* entity, BytesView 
                 object = component.access(entity);
             }
         // A component that is no more is left out; its data goes with the next save.
-        const bool ok = found ? decode_fields(reader, object, found->fields, Flags::persist)
+        const bool ok = found ? read_fields(reader, object, found->fields, Flags::persist, found->migrate)
                               : reader.skip();
         if (!ok) return reader.error(std::string(type.name) + "." + std::string(name));
     }
