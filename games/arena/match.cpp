@@ -44,8 +44,14 @@ Task<> Match::open(gyre::match::Plan plan) {
         seats_.emplace(player.avatar, std::move(seat));
     }
     opened_ = gyre::now();
-    ticks().add<&Match::tick>(sim_->world(), gyre::TickRate{ArenaSim::ticks_per_second}, "arena");
+    on_after_reload();
     co_return;
+}
+
+void Match::on_after_reload() {
+    if (!sim_) return;
+    sim_->add_systems();
+    ticks().add<&Match::tick>(sim_->world(), gyre::TickRate{ArenaSim::ticks_per_second}, "arena");
 }
 
 Task<> Match::join(gyre::EntityId player, gyre::ClientRef client) {

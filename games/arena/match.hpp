@@ -31,11 +31,15 @@ struct Match : gyre::Entity<Match> {
     /// Of a player's client, one way; anything it sends is clamped.
     void input(Input input);
     gyre::Task<> tick();
+    void on_after_reload();  ///< What is code of it; also at the start.
 
     static consteval auto describe() {
         return gyre::type<Match>("Match",
             gyre::method<&Match::open>(), gyre::method<&Match::join>(), gyre::method<&Match::leave>(),
-            gyre::method<&Match::input>(gyre::Caller::anyone), gyre::method<&Match::tick>());
+            gyre::method<&Match::input>(gyre::Caller::anyone), gyre::method<&Match::tick>(),
+            gyre::field<&Match::seats_>(), gyre::field<&Match::sim_>(), gyre::field<&Match::rules_>(),
+            gyre::field<&Match::opened_>(), gyre::field<&Match::started_>(),
+            gyre::field<&Match::over_>());
     }
 
 private:
@@ -44,6 +48,10 @@ private:
         std::string name;
         gyre::ClientRef client;
         bool arrived = false;
+        static consteval auto describe() {
+            return gyre::type<Seat>("Seat", gyre::field<&Seat::slot>(), gyre::field<&Seat::name>(),
+                                    gyre::field<&Seat::client>(), gyre::field<&Seat::arrived>());
+        }
     };
     bool everyone_is_here() const;
     void finish();

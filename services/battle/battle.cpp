@@ -155,7 +155,8 @@ Task<> Battle::wait_end(EntityId match, std::uint64_t incarnation) {
     auto& here = this_node();
     if (!here.host.find(match) && incarnation != here.info.incarnation)
         throw Error(errc::entity_gone, "match " + std::to_string(match) + " ended with a former start of " + here.info.name);
-    co_await here.host.gone(match);
+    // No longer than its caller waits.
+    co_await with_deadline(current->deadline, here.host.gone(match));
 }
 
 BattleStatus Battle::status() {

@@ -50,12 +50,6 @@ bool Dispatcher::end(EntityId avatar, std::uint64_t number) {
 
 Task<> Dispatcher::pair() {
     this_node().info.load = waiting_.size();
-    if (pairing_) co_return;
-    pairing_ = true;
-    struct Leave {
-        bool& flag;
-        ~Leave() { flag = false; }
-    } leave{pairing_};
     const auto config = this_node().config.as<DispatcherConfig>("dispatcher").value();
     const TimePoint at = now();
     std::erase_if(waiting_, [&](const auto& one) { return at - one.refreshed > entry_life; });

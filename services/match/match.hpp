@@ -122,14 +122,20 @@ struct Dispatcher : Service<Dispatcher> {
     DispatcherStatus status();
     static consteval auto describe() {
         return type<Dispatcher>("Dispatcher", method<&Dispatcher::enqueue>(),
-                                method<&Dispatcher::cancel>(), method<&Dispatcher::pair>(),
-                                method<&Dispatcher::status>());
+                                method<&Dispatcher::cancel>(),
+                                method<&Dispatcher::pair>(serial), method<&Dispatcher::status>(),
+                                field<&Dispatcher::waiting_>(), field<&Dispatcher::ended_>(),
+                                field<&Dispatcher::matches_>(), field<&Dispatcher::refused_>());
     }
 
 private:
     struct Waiting {
         QueueEntry entry;
         TimePoint since, refreshed;
+        static consteval auto describe() {
+            return type<Waiting>("Waiting", field<&Waiting::entry>(), field<&Waiting::since>(),
+                                 field<&Waiting::refreshed>());
+        }
     };
     Task<bool> reserve(std::string mode, std::vector<QueueEntry> group);
     Task<> tell(QueueEntry to, Reservation found);
@@ -137,7 +143,6 @@ private:
     std::vector<Waiting> waiting_;
     std::map<std::uint64_t, TimePoint> ended_;  // numbers whose repeats may still be on the way
     std::uint64_t matches_ = 0, refused_ = 0;
-    bool pairing_ = false;
 };
 
 struct BattleStatus {

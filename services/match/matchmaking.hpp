@@ -22,22 +22,26 @@ struct Matchmaking : Component<Matchmaking> {
 
     static consteval auto describe() {
         return type<Matchmaking>("Matchmaking", field<&Matchmaking::state>(),
-                                 field<&Matchmaking::player_name>(),
+                                 field<&Matchmaking::player_name>(), field<&Matchmaking::mode_>(),
+                                 field<&Matchmaking::match_>(), field<&Matchmaking::number_>(),
+                                 field<&Matchmaking::broken_links_>(),
                                  method<&Matchmaking::find_match>(Caller::owner),
                                  method<&Matchmaking::cancel_match>(Caller::owner),
                                  method<&Matchmaking::rejoin>(Caller::owner),
-                                 method<&Matchmaking::match_found>());
+                                 method<&Matchmaking::match_found>(),
+                                 method<&Matchmaking::stay_queued>(), method<&Matchmaking::watch>());
     }
 
 private:
-    Task<> keep_queued(std::uint64_t turn);
-    Task<> watch(Reservation reservation);
+    Task<> stay_queued();  // repeated while queued
+    Task<> watch();        // repeated while playing
+    void end_queue();
     Task<> leave_dispatcher(std::uint64_t number);
     Ticket make_ticket() const;
     std::string mode_;
     Reservation match_;
-    std::uint64_t number_ = 0;  // of this time in the queue
-    std::uint64_t turn_ = 0;  // grows with each change of state: a task of an earlier one ends
+    std::uint64_t number_ = 0;        // of this time in the queue
+    std::uint32_t broken_links_ = 0;  // to the battle node, in a row
 };
 
 }  // namespace gyre::match

@@ -28,7 +28,7 @@ Task<> Hero::won(gyre::EntityId duel) {
 
 Task<> Duel::open(gyre::match::Plan plan) {
     for (const auto& player : plan.players) seats_.emplace(player.avatar, Seat());
-    timers().after(std::chrono::seconds(30), "limit", [this] { finish(); });
+    timers().after<&Duel::finish>(std::chrono::seconds(30), "limit");
     co_return;
 }
 
@@ -52,7 +52,7 @@ Task<std::uint32_t> Duel::roll() {
     if (rolled == 0) rolled = 1 + static_cast<std::uint32_t>(gyre::this_node().io.random_u64() % 6);
     const bool all = std::all_of(seats_.begin(), seats_.end(), [](const auto& s) { return s.second.rolled > 0; });
     // Not at once: the reply to this call goes out before the session ends.
-    if (all) timers().after(std::chrono::milliseconds(100), "limit", [this] { finish(); });
+    if (all) timers().after<&Duel::finish>(std::chrono::milliseconds(100), "limit");
     co_return rolled;
 }
 

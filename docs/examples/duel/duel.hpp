@@ -50,13 +50,18 @@ struct Duel : gyre::Entity<Duel> {
     static consteval auto describe() {
         return gyre::type<Duel>("Match",  // The battle service calls it by this name.
             gyre::method<&Duel::open>(), gyre::method<&Duel::join>(), gyre::method<&Duel::leave>(),
-            gyre::method<&Duel::roll>(gyre::Caller::anyone));
+            gyre::method<&Duel::roll>(gyre::Caller::anyone), gyre::method<&Duel::finish>(),
+            gyre::field<&Duel::seats_>());
     }
 
 private:
     struct Seat {
         gyre::ClientRef client;
         std::uint32_t rolled = 0;  // 1 to 6; 0: not yet
+        static consteval auto describe() {
+            return gyre::type<Seat>("Seat", gyre::field<&Seat::client>(),
+                                    gyre::field<&Seat::rolled>());
+        }
     };
     void finish();
     std::map<gyre::EntityId, Seat> seats_;

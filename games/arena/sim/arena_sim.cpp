@@ -9,29 +9,6 @@ namespace arena {
 
 using namespace gyre::ecs;
 
-struct ArenaSim::State {
-    State(const ArenaConfig& arena_config, std::uint64_t seed) : config(arena_config) {
-        GYRE_ASSERT(config.width > config.radius * 2 && config.height > config.radius * 2,
-                    "arena: a fighter does not fit between the walls");
-        GYRE_ASSERT(config.health > 0 && config.damage > 0,
-                    "arena: health and damage are at least 1");
-        Match first;
-        first.random = seed;
-        match = world.spawn(first);
-        add_systems(world, config, match);
-    }
-    Row fighter(std::uint32_t slot) const {
-        return slot < fighters.size() ? fighters[slot] : Row{};
-    }
-    const Match& now() const { return world.get<const Match>(match); }
-
-    ArenaConfig config;
-    World world;
-    Row match;
-    std::vector<Row> fighters;  ///< By slot; Row{} where there is none.
-    Snapshot snapshot;
-};
-
 namespace {
 
 /// Cut to length 1. Of finite numbers of any size.
@@ -62,37 +39,45 @@ bool is_finite(const Input& input) {
 
 }  // namespace
 
-ArenaSim::ArenaSim(ArenaConfig config, std::uint64_t seed)
-    : state_(std::make_unique<State>(config, seed)) {}
-ArenaSim::~ArenaSim() = default;
-ArenaSim::ArenaSim(ArenaSim&&) noexcept = default;
-ArenaSim& ArenaSim::operator=(ArenaSim&&) noexcept = default;
+ArenaSim::ArenaSim(ArenaConfig config, std::uint64_t seed) : config_(config) {
+    GYRE_ASSERT(config.width > config.radius * 2 && config.height > config.radius * 2,
+                "arena: a fighter does not fit between the walls");
+    GYRE_ASSERT(config.health > 0 && config.damage > 0, "arena: health and damage are at least 1");
+    MatchState first;
+    first.random = seed;
+    match_ = world_.spawn(first);
+    add_systems();
+}
+
+void ArenaSim::add_systems() {
+    world_.remove_systems();
+    arena::add_systems(world_, config_, match_);
+}
 
 void ArenaSim::add_fighter(std::uint32_t slot) {
-    State& s = *state_;
-    GYRE_ASSERT(slot < slots_max && !s.fighter(slot), "arena: no such slot, or it is taken");
-    if (s.fighters.size() <= slot) s.fighters.resize(slot + 1);
-    const Position at = pick_spawn(s.world, s.config, s.world.get<Match>(s.match).random);
-    const Velocity aim = toward_middle(s.config, at);
+    GYRE_ASSERT(slot < slots_max && !fighter(slot), "arena: no such slot, or it is taken");
+    if (fighters_.size() <= slot) fighters_.resize(slot + 1);
+    const Position at = pick_spawn(world_, config_, world_.get<MatchState>(match_).random);
+    const Velocity aim = toward_middle(config_, at);
     Fighter fighter;
     fighter.slot = slot;
     fighter.aim_x = aim.x, fighter.aim_y = aim.y;
-    fighter.health = s.config.health;
-    s.fighters[slot] = s.world.spawn(fighter, Control{}, at, Velocity{});
+    fighter.health = config_.health;
+    fighters_[slot] = world_.spawn(fighter, Control{}, at, Velocity{});
 }
 
 bool ArenaSim::remove_fighter(std::uint32_t slot) {
-    const Row row = state_->fighter(slot);
+    const Row row = fighter(slot);
     if (!row) return false;
-    state_->fighters[slot] = {};
-    return state_->world.destroy(row);
+    fighters_[slot] = {};
+    return world_.destroy(row);
 }
 
 InputAnswer ArenaSim::apply_input(std::uint32_t slot, Input input) {
-    const Row row = state_->fighter(slot);
+    const Row row = fighter(slot);
     if (!row) return InputAnswer::no_fighter;
     if (!is_finite(input)) return InputAnswer::not_finite;
-    auto& control = state_->world.get<Control>(row);
+    auto& control = world_.get<Control>(row);
     const auto newer_by =
         static_cast<std::int32_t>(input.sequence - control.sequence);  // Survives wrap-around.
     if (control.any != 0 && newer_by <= 0) return InputAnswer::old;
@@ -109,21 +94,16 @@ InputAnswer ArenaSim::apply_input(std::uint32_t slot, Input input) {
 }
 
 void ArenaSim::tick() {
-    if (!finished()) state_->world.tick(tick_s);
+    if (!finished()) world_.tick(tick_s);
 }
 
-bool ArenaSim::finished() const { return state_->now().finished != 0; }
-std::uint32_t ArenaSim::ticks() const { return state_->now().tick; }
-World& ArenaSim::world() { return state_->world; }
-std::uint64_t ArenaSim::hash() const { return state_->world.state_hash(); }
-
 const Snapshot& ArenaSim::snapshot() {
-    const World& world = state_->world;
-    Snapshot& out = state_->snapshot;
+    const World& world = world_;
+    Snapshot& out = snapshot_;
     out.tick = ticks();
     out.fighters.clear();
     out.shots.clear();
-    for (const Row row : state_->fighters) {
+    for (const Row row : fighters_) {
         if (!row) continue;
         const auto& fighter = world.get<const Fighter>(row);
         const auto& at = world.get<const Position>(row);
@@ -144,9 +124,9 @@ const Snapshot& ArenaSim::snapshot() {
 std::vector<Standing> ArenaSim::standings() const {
     std::vector<Standing> all;
     std::uint32_t most = 1;
-    for (const Row row : state_->fighters) {
+    for (const Row row : fighters_) {
         if (!row) continue;
-        const auto& fighter = state_->world.get<const Fighter>(row);
+        const auto& fighter = world_.get<const Fighter>(row);
         all.push_back({fighter.slot, fighter.kills, false});
         most = std::max(most, fighter.kills);
     }

@@ -1,12 +1,9 @@
 #pragma once
 #include <cstdint>
 #include <gyre/codec/describe.hpp>
-#include <memory>
 #include <vector>
 
-namespace gyre::ecs {
-class World;
-}
+#include "games/arena/sim/components.hpp"
 
 namespace arena {
 
@@ -22,6 +19,16 @@ struct ArenaConfig {
     std::uint32_t kill_limit = 10;  ///< 0: none.
     float match_seconds = 10;
     std::uint32_t input_hold_ticks = 30;  ///< The last input stays in force so long.
+    static consteval auto describe() {
+        return gyre::type<ArenaConfig>("ArenaConfig", gyre::field<&ArenaConfig::width>(),
+            gyre::field<&ArenaConfig::height>(), gyre::field<&ArenaConfig::speed>(),
+            gyre::field<&ArenaConfig::radius>(), gyre::field<&ArenaConfig::shot_speed>(),
+            gyre::field<&ArenaConfig::shot_ticks>(), gyre::field<&ArenaConfig::cooldown_ticks>(),
+            gyre::field<&ArenaConfig::health>(), gyre::field<&ArenaConfig::damage>(),
+            gyre::field<&ArenaConfig::respawn_ticks>(), gyre::field<&ArenaConfig::kill_limit>(),
+            gyre::field<&ArenaConfig::match_seconds>(),
+            gyre::field<&ArenaConfig::input_hold_ticks>());
+    }
 };
 
 /// What a player wants, told by its client: anything in it may be a lie.
@@ -91,6 +98,7 @@ enum class InputAnswer : std::uint8_t {
 
 /// The rules of one match: all state in rows of an ecs world, changed by systems only. The same
 /// config, seed and inputs at the same ticks give the same match on every build.
+/// A described type: it can be a member of an entity, and outlives the code of its rules.
 class ArenaSim {
 public:
     static constexpr std::uint32_t ticks_per_second = 30;
@@ -98,11 +106,11 @@ public:
     static constexpr float shot_radius = 0.1f;
     static constexpr std::uint32_t slots_max = 256;
 
+    ArenaSim() = default;  ///< To read one into; then add_systems().
     ArenaSim(ArenaConfig config, std::uint64_t seed);
-    ~ArenaSim();
-    ArenaSim(ArenaSim&&) noexcept;
-    ArenaSim& operator=(ArenaSim&&) noexcept;
 
+    /// The rules, anew. The constructor has called it; on_after_reload() of the owner does.
+    void add_systems();
     /// Away from those alive. A slot, below slots_max, holds one fighter at a time.
     void add_fighter(std::uint32_t slot);
     /// Its shots fly on and score for nobody. False: no such fighter.
@@ -111,15 +119,30 @@ public:
     InputAnswer apply_input(std::uint32_t slot, Input input);
     void tick();  ///< Nothing happens when finished.
     const Snapshot& snapshot();
-    bool finished() const;
+    bool finished() const { return now().finished != 0; }
     std::vector<Standing> standings() const;  ///< By slot.
-    std::uint32_t ticks() const;
-    std::uint64_t hash() const;
-    gyre::ecs::World& world();  ///< To tick and to look at; the rules are its systems.
+    std::uint32_t ticks() const { return now().tick; }
+    std::uint64_t hash() const { return world_.state_hash(); }
+    gyre::ecs::World& world() { return world_; }  ///< To tick and to look at.
+
+    static consteval auto describe() {
+        return gyre::type<ArenaSim>("ArenaSim", gyre::field<&ArenaSim::config_>(),
+                                    gyre::field<&ArenaSim::world_>(), gyre::field<&ArenaSim::match_>(),
+                                    gyre::field<&ArenaSim::fighters_>(),
+                                    gyre::field<&ArenaSim::snapshot_>());
+    }
 
 private:
-    struct State;
-    std::unique_ptr<State> state_;
+    gyre::ecs::Row fighter(std::uint32_t slot) const {
+        return slot < fighters_.size() ? fighters_[slot] : gyre::ecs::Row{};
+    }
+    const MatchState& now() const { return world_.get<const MatchState>(match_); }
+
+    ArenaConfig config_;
+    ArenaRows world_;
+    gyre::ecs::Row match_;
+    std::vector<gyre::ecs::Row> fighters_;  ///< By slot; Row{} where there is none.
+    Snapshot snapshot_;                     ///< The last one; kept for its memory.
 };
 
 }  // namespace arena

@@ -110,6 +110,41 @@ TEST(ArenaSim, every_build_plays_the_same_match) {
         << "a new rule or encoding changes this figure; a compiler must not";
 }
 
+TEST(ArenaSim, goes_on_the_same_in_new_code) {
+    ArenaSim kept(config_of(600), 42), moved, adopted(config_of(600), 42);
+    play(kept, 42, 600);
+    play(adopted, 42, 600);
+    kept.remove_fighter(3);
+    adopted.remove_fighter(3);
+    const auto bytes = gyre::encode(kept, gyre::Form::names);
+    gyre::Reader reader(bytes);
+    ASSERT_TRUE(gyre::Codec<ArenaSim>::decode(reader, moved) && reader.finish())
+        << reader.error_message();
+    moved.add_systems();
+    static_cast<ArenaRows&>(adopted.world()).gyre_adopt();
+    EXPECT_TRUE(adopted.world().systems().empty());
+    adopted.add_systems();
+    std::set<std::uint64_t> seen;
+    for (std::uint32_t i = 1000; i < 1600; ++i) {
+        for (ArenaSim* sim : {&kept, &moved, &adopted}) {
+            if (i == 1100) sim->add_fighter(3);
+            for (std::uint32_t slot = 0; slot < 3; ++slot)
+                sim->apply_input(slot, hunt(*sim, slot, (slot + 1) % 3, i));
+            sim->tick();
+        }
+        ASSERT_EQ(moved.hash(), kept.hash()) << "input " << i;
+        ASSERT_EQ(adopted.hash(), kept.hash()) << "input " << i;
+        seen.insert(kept.hash());
+    }
+    EXPECT_EQ(seen.size(), 600u) << "and something happened";
+}
+
+TEST(ArenaSim, every_member_is_described) {
+    const auto whole = gyre::check_layout("ArenaSim", sizeof(ArenaSim), alignof(ArenaSim),
+                                          gyre::fields_of<ArenaSim>());
+    EXPECT_TRUE(whole.ok()) << whole.error().what();
+}
+
 TEST(ArenaSim, walks_at_the_configured_speed_and_not_through_walls) {
     const ArenaConfig config = config_of(60);
     ArenaSim sim(config, 1);

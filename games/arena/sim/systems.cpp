@@ -61,7 +61,7 @@ void walk(const Walls& walls, Position& position, Velocity& velocity) {
 }
 
 void fire(World& world, const ArenaConfig& config, Row match) {
-    auto& state = world.get<Match>(match);
+    auto& state = world.get<MatchState>(match);
     world.each<Fighter, Control, const Position, Without<Respawn>>(
         [&](Row row, Fighter& fighter, Control& control, const Position& position) {
             const bool wanted = control.fire != 0 || control.fire_once != 0;
@@ -117,7 +117,7 @@ void damage(World& world, const ArenaConfig& config) {
 }
 
 void respawn(World& world, const ArenaConfig& config, Row match) {
-    auto& state = world.get<Match>(match);
+    auto& state = world.get<MatchState>(match);
     world.each<Respawn, Fighter, Position, Control>(
         [&](Row row, Respawn& wait, Fighter& fighter, Position& position, Control& control) {
             control.fire_once = 0;
@@ -135,7 +135,7 @@ void respawn(World& world, const ArenaConfig& config, Row match) {
 }
 
 void judge(World& world, const ArenaConfig& config, Row match) {
-    auto& state = world.get<Match>(match);
+    auto& state = world.get<MatchState>(match);
     ++state.tick;
     if (static_cast<float>(state.tick) * ArenaSim::tick_s >= config.match_seconds)
         state.finished = 1;
@@ -173,7 +173,7 @@ Velocity toward_middle(const ArenaConfig& config, Position from) {
 void add_systems(World& world, const ArenaConfig& config, Row match) {
     const Walls walls(config, config.radius);
     world.add({"arena.respawn", Phase::input, reads<>,
-               writes<Match, Respawn, Fighter, Position, Control>,
+               writes<MatchState, Respawn, Fighter, Position, Control>,
                [config, match](World& w, float) { respawn(w, config, match); }});
     world.system<Fighter, Control, Velocity, Without<Respawn>>(
         "arena.steer", Phase::input,
@@ -183,13 +183,13 @@ void add_systems(World& world, const ArenaConfig& config, Row match) {
     world.system<Position, Velocity, With<Fighter>, Without<Respawn>>(
         "arena.walk", Phase::simulate,
         [walls](Position& position, Velocity& velocity) { walk(walls, position, velocity); });
-    world.add({"arena.fire", Phase::simulate, reads<Position>, writes<Match, Fighter, Control>,
+    world.add({"arena.fire", Phase::simulate, reads<Position>, writes<MatchState, Fighter, Control>,
                [config, match](World& w, float) { fire(w, config, match); }});
     world.add({"arena.fly", Phase::simulate, reads<Fighter, Velocity>, writes<Shot, Position>,
                [config](World& w, float) { fly(w, config); }});
     world.add({"arena.damage", Phase::resolve, reads<Hit>, writes<Fighter, Velocity>,
                [config](World& w, float) { damage(w, config); }});
-    world.add({"arena.judge", Phase::resolve, reads<Fighter>, writes<Match>,
+    world.add({"arena.judge", Phase::resolve, reads<Fighter>, writes<MatchState>,
                [config, match](World& w, float) { judge(w, config, match); }});
 }
 

@@ -2,11 +2,10 @@
 #include <gyre/ecs/world.hpp>
 
 #include "games/arena/sim/arena_sim.hpp"
-#include "games/arena/sim/components.hpp"
 
 namespace arena {
 
-/// Adds the systems of the arena to an empty world. `match` has the Match.
+/// Adds the systems of the arena to an empty world. `match` has the MatchState.
 void add_systems(gyre::ecs::World& world, const ArenaConfig& config, gyre::ecs::Row match);
 
 /// The spawn point farthest from those alive; among equals one drawn with `random`.
