@@ -10,6 +10,32 @@ namespace {
 constexpr std::size_t underway_max = 1024;
 }  // namespace
 
+std::shared_ptr<GroupCore> GroupCore::make(std::string_view type) {
+    return std::make_shared<GroupCore>(type);
+}
+void GroupCore::entity_ended(EntityId id) { leave(id); }
+
+void GroupCore::encode(Writer& writer, Duration limit) const {
+    writer.array(3);
+    Codec<std::vector<EntityId>>::encode(writer, ids());
+    Codec<std::vector<EntityId>>::encode(writer, left_);
+    Codec<Duration>::encode(writer, limit);
+}
+
+bool GroupCore::decode(Reader& reader, Duration& limit) {
+    std::size_t count = 0;
+    if (!reader.exact_array(3) || !reader.array(count, sizeof(Member) * 2)) return false;
+    for (std::size_t i = 0; i < count; ++i) {
+        EntityId id = 0;
+        if (!reader.integer(id)) return reader.in_element(i);
+        if (id == 0 || (!members_.empty() && id <= members_.back().id))
+            return reader.fail("expected ids of members, ascending") || reader.in_element(i);
+        members_.emplace_back().id = id;
+        watch(id);
+    }
+    return Codec<std::vector<EntityId>>::decode(reader, left_) && Codec<Duration>::decode(reader, limit);
+}
+
 GroupCore::Member* GroupCore::find(EntityId id) {
     const auto at = std::lower_bound(members_.begin(), members_.end(), id,
                                      [](const Member& one, EntityId other) { return one.id < other; });
@@ -30,11 +56,16 @@ bool GroupCore::add(EntityId id) {
     const auto at = std::lower_bound(members_.begin(), members_.end(), id,
                                      [](const Member& one, EntityId other) { return one.id < other; });
     members_.insert(at, Member{})->id = id;
-    if (Record* record = current->node->host->find(id)) {
+    watch(id);
+    return true;
+}
+
+void GroupCore::watch(EntityId id) {
+    Host* host = current && current->node ? current->node->host : nullptr;
+    if (Record* record = host ? host->find(id) : nullptr) {
         std::erase_if(record->groups, [](const auto& one) { return one.expired(); });
         record->groups.push_back(weak_from_this());
     }
-    return true;
 }
 
 bool GroupCore::remove(EntityId id) {

@@ -10,6 +10,10 @@ class GroupCore final : public Membership, public std::enable_shared_from_this<G
 public:
     using Answers = std::vector<std::pair<EntityId, Result<Bytes>>>;
     explicit GroupCore(std::string_view type) : type_(type) {}
+    /// Groups outlive the module that asks for one: it is all code of the engine.
+    static std::shared_ptr<GroupCore> make(std::string_view type);
+    void encode(Writer& writer, Duration limit) const;
+    bool decode(Reader& reader, Duration& limit);
     bool add(EntityId id);
     bool remove(EntityId id);
     bool contains(EntityId id) const;
@@ -18,7 +22,7 @@ public:
     std::vector<EntityId> take_left() { return std::exchange(left_, {}); }
     void notify(rpc::MethodName method, Bytes arguments);
     Task<Answers> call(rpc::MethodName method, Bytes arguments, Duration limit);
-    void entity_ended(EntityId id) override { leave(id); }
+    void entity_ended(EntityId id) override;
 
 private:
     struct Member {
@@ -31,6 +35,7 @@ private:
         Bytes arguments;
     };
     Member* find(EntityId id);
+    void watch(EntityId id);  ///< Hears when it ends, if it lives here.
     void leave(EntityId id);
     void send(const io::Endpoint& to, std::shared_ptr<const Parcel> parcel, std::vector<EntityId> ids,
               bool again);
@@ -48,7 +53,8 @@ private:
 
 /// Entities that hear the same: here or on any node. Arguments are encoded once, and one frame
 /// goes to each node. A member that ends, unloads or moves away leaves by itself; one that moves
-/// is brought back by its own on_start. Use in tasks of its node. A copy is the same group.
+/// is brought back by its own on_start. Use in tasks of its node. A copy is the same group; one
+/// that was stored or carried over is another with the same members.
 /// Cost: O(members) a message.
 template <class E>
 class Group {
@@ -60,7 +66,7 @@ public:
         Result<R> result;
     };
 
-    Group() : core_(std::make_shared<world::GroupCore>(description<E>.name)) {}
+    Group() : core_(world::GroupCore::make(description<E>.name)) {}
     bool add(Id<E> id) { return core_->add(id.value); }        ///< False: it is one already.
     bool remove(Id<E> id) { return core_->remove(id.value); }  ///< False: it is none.
     bool contains(Id<E> id) const { return core_->contains(id.value); }
@@ -88,6 +94,7 @@ public:
     }
 
 private:
+    friend struct Codec<Group>;
     template <auto M, class... A>
     static Bytes encoded(A&&... arguments) {
         using S = signature<M>;
@@ -111,5 +118,23 @@ private:
     std::shared_ptr<world::GroupCore> core_;
     Duration limit_{};
 };
+
+/// [members, who has left and was not yet asked for, time-out]
+template <class E>
+struct Codec<Group<E>> {
+    static void encode(Writer& w, const Group<E>& group) { group.core_->encode(w, group.limit_); }
+    static bool decode(Reader& r, Group<E>& group) {
+        group.core_ = world::GroupCore::make(description<E>.name);
+        return group.core_->decode(r, group.limit_);
+    }
+};
+namespace detail {
+template <class E>
+struct LayoutOf<Group<E>> {
+    static std::uint64_t hash(const TypesSeen*) { return mix(fnv1a("gyre::Group") ^ type_id<E>); }
+};
+template <class E>
+inline constexpr bool may_hold_code<Group<E>> = false;
+}  // namespace detail
 
 }  // namespace gyre
