@@ -1,13 +1,6 @@
 #pragma once
 #include <gyre/codec/codec.hpp>
-#include <gyre/io/io.hpp>
-
-/// As text: "10.0.0.7:10001".
-template <>
-struct gyre::Codec<gyre::io::Endpoint> {
-    static void encode(Writer& writer, const io::Endpoint& value);
-    static bool decode(Reader& reader, io::Endpoint& value);
-};
+#include <gyre/net/endpoint.hpp>
 
 namespace gyre::cluster {
 

@@ -16,7 +16,7 @@ struct ClientRef {
 };
 
 namespace module {
-/// What has sessions on this node: a gate or a battle service.
+/// What has the sessions of this node: its Door, or a test in its place.
 class ClientSink {
 public:
     virtual ~ClientSink() = default;

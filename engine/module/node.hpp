@@ -10,6 +10,8 @@
 namespace gyre::module {
 
 class ClientSink;
+class Door;
+class HttpDoor;
 
 /// The secrets of a cluster, one for each purpose.
 struct Keys {
@@ -36,8 +38,10 @@ public:
     /// As others see this node. A service changes its load and client address; published within
     /// a second.
     cluster::NodeInfo& info;
-    /// Of the service here that has clients; null: none.
+    /// Who has clients here; null: nobody.
     ClientSink* clients = nullptr;
+    Door* door = nullptr;
+    HttpDoor* http = nullptr;
 };
 
 }  // namespace gyre::module

@@ -1,4 +1,6 @@
 #include <gyre/log/log.hpp>
+#include <gyre/module/door.hpp>
+#include <gyre/module/http_door.hpp>
 #include <gyre/module/locations.hpp>
 #include <gyre/node/node_runtime.hpp>
 #include <gyre/node/node_service.hpp>
@@ -58,11 +60,15 @@ public:
           owners_(*registry_, directory_, spec_.name),
           persist_(host_, parts_.store.documents(), owners_, persist_config()),
           node_{parts_.io,  scope_,        drain_,   host_,    rpc_,        directory_, resolver_, parts_.store,
-                persist_,   parts_.config, metrics_, parts_.keys, info_} {
+                persist_,   parts_.config, metrics_, parts_.keys, info_},
+          door_(node_),
+          http_(node_) {
         identity_.scope = &scope_;
         identity_.rpc = &rpc_;
         identity_.host = &host_;
         host_.set_tick_meter({[this] { return parts_.io.measure_now(); }, &metrics_});
+        node_.door = &door_;
+        node_.http = &http_;
         identity_.node = &node_;
         rpc_.set_resolver(&resolver_);
         // What was claimed as the former one may be another's by now.
@@ -113,6 +119,7 @@ public:
             self->info_.draining = true;
             self->registry_->update(self->info_);
             co_await self->host_.stop_services();
+            co_await self->door_.close();
             co_await self->host_.destroy_all();
             const TimePoint latest = gyre::now() + drain_limit;
             while (self->drain_.running() > 0 && gyre::now() < latest) co_await sleep(20ms);
@@ -149,6 +156,8 @@ public:
     metric::Registry metrics_;
     cluster::NodeInfo info_;
     module::Node node_;
+    module::Door door_;
+    module::HttpDoor http_;
 
 private:
     NodeIdentity make_identity() {

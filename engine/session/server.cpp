@@ -196,6 +196,7 @@ void Server::Impl::open(std::unique_ptr<net::Channel> channel, io::Endpoint peer
                                           admitted.client_version);
     Session& session = *made;
     session.user_data = admitted.admission.user_data;
+    session.user_text = std::move(admitted.admission.user_text);
     channel->send(write_welcome({id, entity, config.server_name, config.heartbeat}));
     const auto connection =
         rpc::Connection::open(executor, std::move(channel), connection_config(entity, id),

@@ -1,7 +1,8 @@
 #pragma once
 #include <functional>
 #include <gyre/base/id.hpp>
-#include <gyre/io/io.hpp>
+#include <gyre/codec/describe.hpp>
+#include <gyre/net/endpoint.hpp>
 #include <memory>
 #include <string>
 
@@ -45,11 +46,20 @@ struct Credential {
     std::string text;
     std::uint32_t client_version = 0;
     io::Endpoint peer;
+    static consteval auto describe() {
+        return gyre::type<Credential>("Credential", field<&Credential::text>(),
+                                      field<&Credential::client_version>(), field<&Credential::peer>());
+    }
 };
 /// Who the client is.
 struct Admission {
     EntityId entity = 0;          ///< Its own, not 0.
     std::uint64_t user_data = 0;  ///< Kept in Session::user_data.
+    std::string user_text{};      ///< The same.
+    static consteval auto describe() {
+        return gyre::type<Admission>("Admission", field<&Admission::entity>(),
+                                     field<&Admission::user_data>(), field<&Admission::user_text>());
+    }
 };
 /// Throws an Error to refuse: the client is told its code and text. Cancelled after
 /// handshake_limit. A plain function object, not itself a coroutine with captures.

@@ -22,6 +22,7 @@ public:
     const io::Endpoint& peer() const { return peer_; }
     std::uint32_t client_version() const { return client_version_; }
     std::uint64_t user_data = 0;  ///< As the Admission gave it; the owner's from then on.
+    std::string user_text;
 
     /// One way, to the client's handler of `method`. False when it was left out: sequenced and
     /// slow, too large, or the session ends.

@@ -60,9 +60,9 @@ void Headers::set(std::string_view name, std::string value) {
 }
 
 const std::string& Request::parameter(std::string_view name) const {
-    const auto found = std::ranges::find(parameters, name, [](const auto& p) { return p.first; });
+    const auto found = std::ranges::find(parameters, name, &Headers::Field::name);
     GYRE_ASSERT(found != parameters.end(), "the route has no parameter of this name");
-    return found->second;
+    return found->value;
 }
 
 std::optional<std::string> Request::query(std::string_view name) const {

@@ -1,6 +1,6 @@
 #pragma once
 #include <gyre/codec/json.hpp>
-#include <gyre/io/io.hpp>
+#include <gyre/net/endpoint.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +14,10 @@ class Headers {
 public:
     struct Field {
         std::string name, value;
+        static consteval auto describe() {
+            return gyre::type<Field>("HeaderField", gyre::field<&Field::name>(),
+                                     gyre::field<&Field::value>());
+        }
     };
     Headers() = default;
     Headers(std::initializer_list<Field> fields) : fields_(fields) {}
@@ -28,6 +32,9 @@ public:
     auto begin() const { return fields_.begin(); }
     auto end() const { return fields_.end(); }
     std::size_t size() const { return fields_.size(); }
+    static consteval auto describe() {
+        return gyre::type<Headers>("Headers", gyre::field<&Headers::fields_>("fields"));
+    }
 
 private:
     std::vector<Field> fields_;
@@ -44,7 +51,7 @@ struct Request {
     std::string path{};   ///< Of `url`, without the query, percent-decoded.
     std::string id{};     ///< X-Request-Id of the caller, or a new one.
     io::Endpoint peer{};  ///< The other end of the connection (maybe a proxy).
-    std::vector<std::pair<std::string, std::string>> parameters{};
+    std::vector<Headers::Field> parameters{};
 
     /// Of the route: "/p/{id}" has "id". Asserts that the route has it.
     const std::string& parameter(std::string_view name) const;
@@ -56,6 +63,13 @@ struct Request {
         auto value = from_json<T>(body);
         if (!value.ok()) return bad_body(value.error());
         return value;
+    }
+    static consteval auto describe() {
+        return gyre::type<Request>("HttpRequest", gyre::field<&Request::method>(),
+                                   gyre::field<&Request::url>(), gyre::field<&Request::headers>(),
+                                   gyre::field<&Request::body>(), gyre::field<&Request::path>(),
+                                   gyre::field<&Request::id>(), gyre::field<&Request::peer>(),
+                                   gyre::field<&Request::parameters>());
     }
 
 private:
@@ -85,6 +99,10 @@ struct Response {
     template <class T>
     Result<T> as() const {
         return from_json<T>(body);
+    }
+    static consteval auto describe() {
+        return gyre::type<Response>("HttpResponse", gyre::field<&Response::status>(),
+                                    gyre::field<&Response::headers>(), gyre::field<&Response::body>());
     }
 };
 

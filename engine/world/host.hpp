@@ -57,6 +57,12 @@ public:
 /// Who looks for entities that may have changed; each has a mark of its own.
 enum class MarkFor : std::uint8_t { save = 1, sync = 2 };
 
+/// What the engine keeps beside an entity or service; ends with it.
+class Attachment {
+public:
+    virtual ~Attachment() = default;
+};
+
 /// One living entity or service: engine memory around the game's object.
 struct Record {
     Record(Host& host, EntityId id, const HostedType& hosted);
@@ -94,6 +100,7 @@ struct Record {
     };
     std::vector<RunningResident> residents;
     std::shared_ptr<void> storage;  ///< What the persistence layer keeps with it.
+    std::vector<std::unique_ptr<Attachment>> attachments;
 };
 
 /// What activates a stored entity that is called but not loaded, and saves it when it stops.

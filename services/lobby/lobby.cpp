@@ -1,3 +1,5 @@
+#include <gyre/module/nodes.hpp>
+
 #include "services/lobby/lobby.hpp"
 
 namespace gyre::lobby {
@@ -27,18 +29,16 @@ Task<> Lobby::on_start() {
     const auto* type = this_node().host.find_type(name);
     if (!type || !type->stored)
         throw Error(errc::bad_config, "lobby.entity: no module has a stored entity \"" + name + "\"");
-    left_ = this_node().directory.on_left(
-        [this](const cluster::NodeInfo& gone) { forget_clients_at(gone.address); });
+    nodes().on_left<&Lobby::node_left>();
     timers().every<&Lobby::sweep>(1s, "sweep");
     co_return;
 }
 
-/// Their gate is gone, or lives anew and brings them again.
-void Lobby::forget_clients_at(const io::Endpoint& gate) {
+void Lobby::node_left(cluster::NodeInfo gone) {
     for (const EntityId id : this_node().host.ids(config().entity)) {
         const auto* record = this_node().host.find(id);
         const auto* online = record->stopping ? nullptr : online_of(*record);
-        if (!online || online->client.at != gate) continue;
+        if (!online || online->client.at != gone.address) continue;
         at(this_node().rpc.address()).entity(Id<Online>{id}).notify<&Online::detach>(online->client.session);
     }
 }

@@ -24,15 +24,16 @@ struct Lobby : Service<Lobby> {
     /// The session ended. An entity is saved and unloaded after a while without a client.
     Task<> leave(EntityId entity, std::uint64_t session);
     void sweep();
+    /// Of a gate: it is gone, or lives anew and brings its clients again.
+    void node_left(cluster::NodeInfo gone);
     static consteval auto describe() {
-        return type<Lobby>("Lobby", method<&Lobby::enter>(), method<&Lobby::leave>(),
-                             method<&Lobby::sweep>());
+        return type<Lobby>("Lobby", field<&Lobby::alone_since_>(), method<&Lobby::enter>(),
+                           method<&Lobby::leave>(), method<&Lobby::sweep>(),
+                           method<&Lobby::node_left>());
     }
 
 private:
-    void forget_clients_at(const io::Endpoint& gate);
     std::map<EntityId, TimePoint> alone_since_;  // has no client
-    cluster::Subscription left_;
 };
 
 struct LobbyLoad {

@@ -2,6 +2,14 @@
 #include <gyre/module/gyre.hpp>
 #include <map>
 
+namespace gyre::session {
+struct Admission;
+struct Credential;
+}  // namespace gyre::session
+namespace gyre::module {
+struct SessionInfo;
+}
+
 namespace gyre::match {
 
 /// One player of a match that is being made.
@@ -164,14 +172,25 @@ struct Battle : Service<Battle> {
     Task<> wait_end(EntityId match, std::uint64_t incarnation);
     BattleStatus status();
     void report();
+
+    // Of the door.
+    /// A ticket opens a session in one match.
+    Task<session::Admission> admit(session::Credential credential);
+    Task<> joined(module::SessionInfo client);
+    void enter(module::SessionInfo client);
+    void left(module::SessionInfo client);
+
     static consteval auto describe() {
-        return type<Battle>("Battle", method<&Battle::reserve>(), method<&Battle::wait_end>(),
-                            method<&Battle::status>(), method<&Battle::report>());
+        return type<Battle>("Battle", field<&Battle::entity_>(), field<&Battle::used_>(),
+                            method<&Battle::reserve>(), method<&Battle::wait_end>(),
+                            method<&Battle::status>(), method<&Battle::report>(),
+                            method<&Battle::admit>(), method<&Battle::joined>(),
+                            method<&Battle::enter>(), method<&Battle::left>());
     }
 
 private:
-    class Sessions;
-    std::shared_ptr<Sessions> sessions_;
+    std::string entity_;                          // the type that runs a match
+    std::map<std::uint64_t, std::int64_t> used_;  // number of a ticket -> when it expires anyway, ms
 };
 
 }  // namespace gyre::match

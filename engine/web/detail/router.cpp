@@ -59,7 +59,7 @@ Result<Router::Match> Router::find(Request& request) const {
         if (route.method == request.method || (route.method == "GET" && request.method == "HEAD")) {
             for (std::size_t i = 0; i < parts.size(); ++i)
                 if (route.segments[i].parameter)
-                    request.parameters.emplace_back(route.segments[i].text, parts[i]);
+                    request.parameters.push_back({route.segments[i].text, parts[i]});
             match.handler = &route.handler;
             return match;
         }

@@ -1,4 +1,5 @@
-#include <gyre/cluster/node_info.hpp>
+#include <gyre/codec/codec.hpp>
+#include <gyre/net/endpoint.hpp>
 
 namespace gyre {
 
