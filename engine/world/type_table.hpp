@@ -49,6 +49,8 @@ struct TypeTable {
     void (*before_reload)(void* object);  ///< Null: it has none.
     void (*after_reload)(void* object);
     Migrate migrate;
+    /// Leaves alone what no member is in and what no initializer names: for checks.
+    void (*construct_members)(void* memory);
 };
 
 namespace detail {
@@ -135,7 +137,8 @@ consteval TypeTable make_table() {
             residents_of<T>,
             find_on_before_reload<T>(),
             find_on_after_reload<T>(),
-            gyre::detail::migration_of<T>()};
+            gyre::detail::migration_of<T>(),
+            [](void* memory) { new (memory) T; }};
 }
 }  // namespace detail
 
