@@ -35,6 +35,16 @@ int call(const CallOptions& options);
 
 int down(const std::string& data);
 
+struct CheckOptions {
+    std::string file;    ///< Name or path of a module.
+    std::string expect;  ///< JSON file with module::Expectations; empty: none.
+    bool json = false;
+    bool steps = false;         ///< Each step on stderr before it is done.
+    std::uint32_t limit_s = 0;  ///< Bounds this process; 0: not.
+};
+/// Loads the module here and says whether a node can: 0 fit, 1 refused.
+int check_module(const CheckOptions& options);
+
 /// For people: where clients and nodes are reached, and what to do next.
 void print_banner(const node::ClusterFile& file, const std::string& data);
 

@@ -75,6 +75,17 @@ int run(int argc, char** argv) {
     add_data(*down_command, data);
     down_command->callback([&] { code = down(data); });
 
+    CheckOptions check_options;
+    auto* module_command = app.add_subcommand("module", "look at the code of games and services");
+    module_command->require_subcommand(1);
+    auto* check_command = module_command->add_subcommand("check", "say whether a node could load a module, and what is in it");
+    check_command->add_option("file", check_options.file, "a module's file, or its name")->required();
+    check_command->add_flag("--json", check_options.json, "as JSON");
+    check_command->add_option("--expect", check_options.expect, "JSON: types and objects of the running build that it must fit");
+    check_command->add_flag("--steps", check_options.steps)->group("");
+    check_command->add_option("--limit", check_options.limit_s)->group("");
+    check_command->callback([&] { code = check_module(check_options); });
+
     NodeOptions node_options;
     std::vector<std::string> pins;
     bool all = false;

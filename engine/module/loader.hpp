@@ -1,26 +1,24 @@
 #pragma once
-#include <gyre/base/result.hpp>
-#include <gyre/module/manifest.hpp>
-#include <string>
-#include <vector>
+#include <gyre/module/build.hpp>
 
 namespace gyre::module {
 
-/// A module's code in this process. It stays until the process ends.
+/// A module's code in this process.
 struct Loaded {
     std::string path;
     std::string build;  ///< Build id of the file, hex.
     const Manifest* manifest = nullptr;
+    std::shared_ptr<Build> code = nullptr;  ///< Null: linked into the program.
     std::span<const world::TypeTable* const> types() const {
         return {manifest->types, manifest->type_count};
     }
 };
 
-/// Loads lib/gyre/modules/NAME.so beside the executable, or NAME itself when it is a path.
-/// Errors: not_found (says where it looked), bad_data (no module, another API; names the reason).
-Result<Loaded> load(const std::string& name);
+/// Where a module of that name is looked for: NAME itself when it is a path, else
+/// lib/gyre/modules/NAME.so beside the executable. Error: not_found (says where it looked).
+Result<std::string> find_module(const std::string& name);
 
-/// Build id of the file that holds `address`, hex: which build this is.
-std::string build_id_of(const void* address);
+/// find_module() and load_build(), with their errors.
+Result<Loaded> load(const std::string& name, const std::string& copies_folder = {});
 
 }  // namespace gyre::module

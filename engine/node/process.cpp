@@ -120,7 +120,7 @@ private:
         if (!keys) return keys.error();
         keys_ = *keys;
         for (const auto& name : setup_.cluster.modules) {
-            auto loaded = module::load(name);
+            auto loaded = module::load(name, folder_.file("modules"));
             if (!loaded) return loaded.error();
             modules_.push_back(*std::move(loaded));
         }
@@ -287,9 +287,9 @@ private:
     Setup setup_;
     DataFolder folder_;
     bool supervised_;
+    std::vector<module::Loaded> modules_;  // before the loop: what it still holds is their code
     io::Loop loop_;
     module::Keys keys_;
-    std::vector<module::Loaded> modules_;
     std::unique_ptr<cluster::EmbeddedRegistryServer> embedded_;
     std::unique_ptr<store::Store> store_;
     std::vector<std::unique_ptr<NodeRuntime>> running_;

@@ -1,10 +1,14 @@
 #include <gyre/module/manifest.hpp>
 
+#ifndef LIGHT
+#define LIGHT 7
+#endif
+
 namespace {
 struct Lamp : gyre::Entity<Lamp> {
     int light = 0;
     gyre::Task<> on_start() {
-        light = 7;
+        light = LIGHT;
         co_return;
     }
     int brightness() { return light; }

@@ -1,6 +1,11 @@
-#include <gyre/module/manifest.hpp>
+#include <gyre/module/test_modules/lamp.hpp>
 
-void defined_nowhere();
-extern "C" __attribute__((visibility("default"))) const gyre::module::Manifest gyre_module;
-const gyre::module::Manifest gyre_module{gyre::module::api_version, "unresolved", nullptr, 0};
-extern "C" __attribute__((visibility("default"))) void call() { defined_nowhere(); }
+namespace nowhere {
+void one();
+int two(int);
+}  // namespace nowhere
+int Lamp::brightness() {
+    nowhere::one();
+    return nowhere::two(light);
+}
+GYRE_MODULE("unresolved", Lamp)
