@@ -12,6 +12,7 @@ namespace {
 constexpr Duration patience = 1min;
 constexpr Duration ask_again = 500ms;
 constexpr int asked_at_most = 30;
+constexpr Duration reload_rest = 50ms;
 /// Whoever took an entity over has it for a moment.
 constexpr Duration moved_rest = 200ms;
 
@@ -165,12 +166,15 @@ Task<> Door::Impl::close(std::shared_ptr<Impl> self) {
 Task<Bytes> Door::Impl::ask(const OwnedMethod& method, Bytes arguments, Duration limit) {
     rpc::CallOptions options;
     options.limit = limit;
-    auto answer = co_await as_result(
-        node_.rpc.call({.at = node_.rpc.address()}, method.name(), std::move(arguments), options));
-    if (answer) co_return *std::move(answer);
-    const auto* service = node_.host.find_service(service_);
-    if (!service || service->stopping) throw Error(errc::cancelled, service_ + " ends");
-    throw answer.error();
+    for (;;) {
+        auto answer = co_await as_result(
+            node_.rpc.call({.at = node_.rpc.address()}, method.name(), arguments, options));
+        if (answer) co_return *std::move(answer);
+        const auto* service = node_.host.find_service(service_);
+        if (!service || service->stopping) throw Error(errc::cancelled, service_ + " ends");
+        if (!answer.error().is(errc::reloading)) throw answer.error();
+        co_await sleep(reload_rest);
+    }
 }
 Task<> Door::Impl::ask_about(const OwnedMethod& method, const Client& client) {
     (void)co_await ask(method, encode(std::tuple(client.info)), patience);

@@ -42,6 +42,7 @@ struct DoorStats {
 ///   every 500 ms, up to 30 times.
 /// - closed(SessionInfo): the last for this session; what was asked before has ended. Asked again
 ///   each second while it ends unavailable, disconnected, timed_out or overloaded.
+/// One that is cancelled because new code comes (`reloading`) is called again: each may run twice.
 ///
 /// Calls to the client's own entity, or to none, go to the entity of its route, stamped with the
 /// client's entity and session; others end forbidden. To another node: once more, on another

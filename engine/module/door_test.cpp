@@ -27,8 +27,10 @@ struct Hero : Entity<Hero> {
     }
 };
 
-/// Says where each goes; keeps what it was asked.
-struct Porter : Service<Porter> {
+/// Says where each goes; keeps what it was asked. The code of a later version has the same data.
+template <int version>
+struct PorterOf : Service<PorterOf<version>> {
+    using Porter = PorterOf;
     static constexpr std::string_view role = "front";
     std::vector<std::string> asked;
     std::map<std::uint64_t, EntityId> to;  // by the client's entity: the hero it plays
@@ -57,6 +59,7 @@ struct Porter : Service<Porter> {
         if (to.empty()) throw Error("no_seat", "none is left");
     }
     Task<> enter(SessionInfo client) {
+        if constexpr (version > 1) asked.push_back("new code");
         ++entering_now;
         entering_max = std::max(entering_max, entering_now);
         asked.push_back("enter");
@@ -90,6 +93,34 @@ struct Porter : Service<Porter> {
                             method<&Porter::node_left>(), method<&Porter::node_joined>());
     }
 };
+using Porter = PorterOf<1>;
+
+namespace grown {
+/// The same with other data.
+struct Porter : Service<Porter> {
+    static constexpr std::string_view role = "front";
+    std::uint64_t enters = 0;
+    std::vector<std::string> asked;
+    io::Endpoint at;
+    std::map<std::uint64_t, EntityId> to;
+    Task<> on_stop() { co_await door().close(); }
+    Task<session::Admission> admit(session::Credential) { co_return session::Admission{player}; }
+    void opened(SessionInfo) {}
+    void closed(SessionInfo) { asked.push_back("closed"); }
+    void enter(SessionInfo client) {
+        ++enters;
+        door().route(client.session, to[client.entity], at);
+    }
+    void node_left(cluster::NodeInfo) {}
+    void node_joined(cluster::NodeInfo) {}
+    static consteval auto describe() {
+        return type<Porter>("Porter", field<&Porter::enters>(), field<&Porter::asked>(), field<&Porter::at>(),
+                            field<&Porter::to>(), method<&Porter::admit>(), method<&Porter::enter>(),
+                            method<&Porter::opened>(), method<&Porter::closed>(),
+                            method<&Porter::node_left>(), method<&Porter::node_joined>());
+    }
+};
+}  // namespace grown
 
 struct Silent : rpc::Target {
     void dispatch(const rpc::IncomingCall& call, rpc::Responder) override {
@@ -156,7 +187,7 @@ private:
 class DoorTest : public testing::Test {
 protected:
     DoorTest() {
-        front.start(type_list<Porter, Hero>);
+        front.start(type_list<Porter, Hero>, "front");
         back.start(type_list<Hero>);
         hero = back.inside().host.create(*back.inside().host.find_type("Hero")).id;
         inside = front.inside().host.create(*front.inside().host.find_type("Hero")).id;
@@ -333,6 +364,46 @@ TEST_F(DoorTest, methods_hear_of_nodes_that_come_and_go) {
         ASSERT_TRUE(until([&] { return !porter().left.empty() && porter().left.back() == "joined late_0"; }));
     }
     ASSERT_TRUE(until([&] { return porter().left.back() == "left late_0"; }));
+}
+
+TEST_F(DoorTest, clients_stay_when_the_service_takes_new_code) {
+    ASSERT_EQ(one.dial(address()), "in");
+    auto call = one.begin<&Hero::rest>(0);
+    world.run_for(100ms);
+    auto swapping = [](TestNode* node) -> Task<> {
+        co_await yield();
+        node->inside().host.swap("front", type_list<PorterOf<2>, Hero>).value();
+    };
+    front.run(swapping(&front));
+    EXPECT_EQ(one.call<&Hero::echo>(0, std::uint64_t{1}), std::to_string(1 + player)) << "the route stays";
+    EXPECT_EQ(porter().count("enter"), 1u);
+    EXPECT_FALSE(call.done());
+    door().find_again(one.session);
+    ASSERT_TRUE(until([&] { return porter().count("new code") == 1; }));
+    Player two{world, world.machine("client", "10.1.0.1")};
+    ASSERT_EQ(two.dial(address()), "in");
+    EXPECT_EQ(porter().count("new code"), 2u);
+    EXPECT_EQ(one.ended, "");
+}
+
+TEST_F(DoorTest, clients_stay_when_the_service_is_carried_over_to_other_data) {
+    ASSERT_EQ(one.dial(address()), "in");
+    porter().entering = 1h;
+    door().find_again(one.session);  // is cancelled, and asked of the new code
+    world.run_for(100ms);
+    auto call = one.begin<&Hero::echo>(0, std::uint64_t{1});
+    auto carrying = [](TestNode* node) -> Task<> {
+        co_await yield();
+        (void)co_await node->inside().host.carry_over("front", type_list<grown::Porter, Hero>, 100ms);
+    };
+    front.run(carrying(&front));
+    EXPECT_EQ(one.finish(std::move(call)), std::to_string(1 + player));
+    const auto& now = front.service<grown::Porter>();
+    EXPECT_EQ(now.enters, 1u);
+    EXPECT_EQ(now.to.at(player), hero);
+    EXPECT_EQ(now.asked.front(), "admit right");
+    one.hang_up();
+    ASSERT_TRUE(until([&] { return now.asked.back() == "closed"; }));
 }
 
 /// Opens and forgets to close; names what it has not.

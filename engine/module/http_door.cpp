@@ -9,10 +9,10 @@ Task<web::Response> ask(Node& node, OwnedMethod method, Duration limit, web::Req
     auto answer = co_await as_result(node.rpc.call({.at = node.rpc.address()}, method.name(),
                                                    encode(std::tuple(std::move(request))), options));
     if (answer) co_return decode<web::Response>(*answer).value();
-    // The service ends, with the calls that ran or came then.
-    if (answer.error().is(errc::disconnected) || answer.error().is(errc::entity_gone) ||
+    // The service ends or takes new code: with what ran or came then.
+    if (answer.error().is(errc::disconnected) || answer.error().is(errc::reloading) || answer.error().is(errc::entity_gone) ||
         answer.error().is(errc::unknown_method))
-        throw Error(errc::unavailable, node.info.name + " cannot answer now");
+        co_return web::Response::error(Error(errc::unavailable, node.info.name + " cannot answer now"));
     throw answer.error();
 }
 

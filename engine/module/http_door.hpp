@@ -13,7 +13,8 @@ namespace module {
 ///     http().route<&Account::log_in>("POST", "/login");   // Task<web::Response> log_in(web::Request)
 ///     http().open({.max_connections = 100});
 ///
-/// An Error of a method becomes web::Response::error. Cost: a local call and its encoding.
+/// An Error of a method becomes web::Response::error; what new code or the end of the service cuts
+/// off is `unavailable` (503): it may have run. Cost: a local call and its encoding.
 class HttpDoor {
 public:
     explicit HttpDoor(Node& node);

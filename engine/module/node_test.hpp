@@ -75,8 +75,8 @@ public:
     TestNode(const TestNode&) = delete;
 
     /// Adds the types and starts the services among them.
-    void start(std::span<const world::TypeTable* const> types) {
-        host_.add_types(types).value();
+    void start(std::span<const world::TypeTable* const> types, std::string_view module = {}) {
+        host_.add_types(types, module).value();
         auto starting = [](TestNode* self) -> Task<> {
             co_await self->host_.start_services(self->info_.role);
             co_await self->registry_.register_node(self->info_);
