@@ -1,4 +1,8 @@
+#include <cxxabi.h>
+
+#include <cstdlib>
 #include <gyre/base/error.hpp>
+#include <typeinfo>
 
 #include <utility>
 
@@ -21,7 +25,12 @@ Error to_error(const std::exception_ptr& failure) noexcept {
     } catch (const std::exception& error) {
         return Error(errc::internal, error.what());
     } catch (...) {
-        return Error(errc::internal, "exception of an unknown type");
+        const std::type_info* type = abi::__cxa_current_exception_type();
+        int status = 1;
+        char* name = type ? abi::__cxa_demangle(type->name(), nullptr, nullptr, &status) : nullptr;
+        Error unknown(errc::internal, "exception of type " + std::string(name ? name : "unknown"));
+        std::free(name);
+        return unknown;
     }
 }
 
