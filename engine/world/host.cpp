@@ -30,10 +30,18 @@ Record::Record(Host& h, EntityId i, const HostedType& hosted_)
     ContextGuard guard(&scope.context());
     type.construct(object);
     type.attach(object, *this);
-    ++hosted.objects;
+}
+void Record::list() {
+    place = hosted.objects.size();
+    hosted.objects.push_back(this);
 }
 Record::~Record() {
-    --hosted.objects;
+    if (place < hosted.objects.size()) {
+        Record* const last = hosted.objects.back();
+        hosted.objects[place] = last;
+        last->place = place;
+        hosted.objects.pop_back();
+    }
     ticks.remove_all();
     {
         ContextGuard guard(&scope.context());
@@ -145,6 +153,7 @@ Record& Host::create(const TypeTable& type, EntityId id,
     auto made = std::make_unique<Record>(*this, id, hosted(type));
     Record& record = *made;
     entities_.insert(id, std::move(made));
+    record.list();
     if (init) {
         ContextGuard guard(&record.scope.context());
         try {
@@ -251,9 +260,9 @@ Record* Host::find(EntityId id) const {
 
 std::vector<EntityId> Host::ids(std::string_view type) const {
     std::vector<EntityId> all;
-    entities_.each([&](EntityId id, const std::unique_ptr<Record>& record) {
-        if (type.empty() || record->type.name == type) all.push_back(id);
-    });
+    for (const auto& [name, hosted] : types_)
+        if ((type.empty() || name == type) && hosted.table.kind == TypeKind::entity)
+            for (const Record* record : hosted.objects) all.push_back(record->id);
     std::sort(all.begin(), all.end());
     return all;
 }
@@ -275,6 +284,7 @@ Task<> Host::start_services(std::string_view role) {
         if (find_service(name)) continue;
         services_.push_back(std::make_unique<Record>(*this, 0, hosted));
         Record& record = *services_.back();
+        record.list();
         for (const auto& method : type->methods) service_by_method_.insert(method.id, &record);
         auto join = [](Join<> job) -> Task<> { co_await job; };
         co_await join(go(record.scope, start(record)));

@@ -13,6 +13,7 @@
 namespace gyre::world {
 
 class Host;
+struct Record;
 
 /// A type on one node: the functions of the build that runs here. It stays where it is while builds
 /// come and go, and owns its names, so a reference to its table is good for ever.
@@ -33,7 +34,7 @@ struct HostedType {
     std::string module;                 ///< That brought it; empty: the engine.
     IdMap<Slot> methods;
     std::vector<std::uint64_t> limited;  ///< Methods; a place is never given again.
-    mutable std::size_t objects = 0;     ///< Alive.
+    mutable std::vector<Record*> objects;  ///< Alive on the node, in no order.
     bool barred = false;                 ///< Calls wait: its objects are being carried over.
 
 private:
@@ -67,6 +68,7 @@ public:
 struct Record {
     Record(Host& host, EntityId id, const HostedType& hosted);
     ~Record();
+    void list();  ///< As one of its type's objects, until it ends.
     Host& host;
     const EntityId id;  ///< 0: a service.
     const HostedType& hosted;
@@ -99,6 +101,7 @@ struct Record {
         Join<> job;
     };
     std::vector<RunningResident> residents;
+    std::size_t place = ~std::size_t{0};  ///< In the list of its type.
     std::shared_ptr<void> storage;  ///< What the persistence layer keeps with it.
     std::vector<std::unique_ptr<Attachment>> attachments;
 };

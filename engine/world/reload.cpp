@@ -200,16 +200,16 @@ Changes Host::compare(std::string_view module, std::span<const TypeTable* const>
             changes.refused.push_back("it describes two types \"" + std::string(type->name) + "\"");
     for (const auto& [name, hosted] : types_) {
         if (hosted.module != module || now.contains(name)) continue;
-        changes.types.push_back({name, Change::removed, {}, hosted.objects});
-        if (hosted.objects)
-            changes.refused.push_back("type " + name + " is gone, but " + std::to_string(hosted.objects) + " are alive");
+        changes.types.push_back({name, Change::removed, {}, hosted.objects.size()});
+        if (!hosted.objects.empty())
+            changes.refused.push_back("type " + name + " is gone, but " + std::to_string(hosted.objects.size()) + " are alive");
     }
     for (const auto& [name, after] : now) {
         const auto found = types_.find(name);
         TypeChange change{std::string(name), Change::added, {}, 0};
         if (found != types_.end()) {
             const HostedType& hosted = found->second;
-            change.objects = hosted.objects;
+            change.objects = hosted.objects.size();
             if (hosted.module != module) {
                 changes.refused.push_back("type " + std::string(name) + " is that of " +
                                           (hosted.module.empty() ? "the engine" : "module " + hosted.module));
@@ -238,7 +238,7 @@ public:
     }
     const std::vector<const TypeTable*>& before() const { return before_; }
 
-    /// Of these types: entities by id, then services as they were started.
+    /// Of these types: services by name, then entities by id.
     std::vector<Record*> records(bool (*wanted)(const TypeTable&)) const {
         std::vector<const HostedType*> of;
         for (const auto& [name, hosted] : host_.types_)
@@ -246,15 +246,13 @@ public:
         return records(of);
     }
     std::vector<Record*> records(const std::vector<const HostedType*>& of) const {
+        std::vector<std::tuple<EntityId, std::string_view, Record*>> order;  // without a look at each record again
+        for (const HostedType* hosted : of)
+            for (Record* record : hosted->objects) order.emplace_back(record->id, hosted->table.name, record);
+        std::ranges::sort(order);
         std::vector<Record*> found;
-        if (of.empty()) return found;
-        const auto wanted = [&](const Record& record) { return std::ranges::count(of, &record.hosted) > 0; };
-        host_.entities_.each([&](EntityId, const auto& record) {
-            if (wanted(*record)) found.push_back(record.get());
-        });
-        std::ranges::sort(found, {}, &Record::id);
-        for (const auto& service : host_.services_)
-            if (wanted(*service)) found.push_back(service.get());
+        found.reserve(order.size());
+        for (const auto& [id, type, record] : order) found.push_back(record);
         return found;
     }
     void install(std::span<const TypeTable* const> types) {
@@ -446,8 +444,12 @@ public:
 
     /// Error: timed_out.
     Task<> quiet(Duration patience) {
-        for (Record* record : exchange_.records(changed_))
-            for (auto& resident : record->residents) resident.job.cancel();
+        for (const HostedType* hosted : changed_) {
+            const TypeTable& type = hosted->table;
+            if (!has_residents(type)) continue;
+            for (Record* record : exchange_.records({hosted}))
+                for (auto& resident : record->residents) resident.job.cancel();
+        }
         if (co_await quiet_before(host_.executor_.now() + patience)) co_return;
         for (Record* record : busy()) {
             report.cancelled += record->scope.running();
@@ -556,10 +558,14 @@ private:
         ::operator delete(one.other, std::align_val_t(one.now->align));
     }
     std::vector<Record*> busy() const {
-        auto all = exchange_.records(changed_);
-        std::erase_if(all, [](const Record* record) { return record->scope.running() == 0 && !record->stopping; });
-        return all;
+        std::vector<Record*> found;
+        for (const HostedType* hosted : changed_)
+            for (Record* record : hosted->objects)
+                if (is_busy(*record)) found.push_back(record);
+        std::ranges::sort(found, {}, [](const Record* record) { return std::pair(record->id, record->type.name); });
+        return found;
     }
+    static bool is_busy(const Record& record) { return record.scope.running() != 0 || record.stopping; }
     Task<bool> quiet_before(TimePoint latest) {
         co_await yield();  // To the bottom of a turn: below it there may be methods that run.
         for (;;) {
@@ -575,7 +581,7 @@ private:
                 co_await sleep(1ms);
                 std::erase_if(ids, [&](EntityId id) {
                     const Record* record = host_.find(id);
-                    return !record || (record->scope.running() == 0 && !record->stopping);
+                    return !record || !is_busy(*record);
                 });
             } while (!ids.empty());
         }
