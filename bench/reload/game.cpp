@@ -1,0 +1,3 @@
+#include "bench/reload/game.hpp"
+
+GYRE_MODULE("game", game::Hero, game::Field)
