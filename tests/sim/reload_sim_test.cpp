@@ -68,6 +68,12 @@ protected:
     std::uint64_t carried = 0;
 };
 
+Task<> live_a_day(Player& player, std::string name) {
+    co_await player.sign_up(std::move(name));
+    co_await player.play_times(4);
+    co_await player.log_out();
+}
+
 TEST_P(ReloadSim, running_matches_end_and_are_paid) {
     SimCluster cluster(seeded(8));
     cluster.begin([](Player& player) { return player.play(); });
@@ -114,6 +120,41 @@ TEST_P(ReloadSim, who_waits_for_a_match_waits_on) {
     cluster.run(cluster.player(2), cluster.player(2).play());
     EXPECT_TRUE(cluster.player(0).ticket);
     EXPECT_TRUE(cluster.player(1).ticket);
+}
+
+/// Sign-ups, log-ins, queues, matches, saves and log-outs, and a node that leaves and joins, under code that is
+/// replaced eight times a second.
+TEST_P(ReloadSim, players_notice_nothing_of_code_that_is_always_new) {
+    ClusterOptions options = seeded(8);
+    options.nodes = {"account_0", "gate_0", "lobby_0", "lobby_1", "dispatcher_0", "battle_0", "battle_1"};
+    SimCluster cluster(options);
+    const auto live = [&cluster](Player& player) -> Task<> {
+        std::size_t number = 0;
+        while (&cluster.player(number) != &player) ++number;
+        return live_a_day(player, "Player_" + std::to_string(number));
+    };
+    cluster.begin(live);
+    sim::Random random(options.seed);
+    int reloads = 0;
+    for (; reloads < 2000 && !cluster.finished(); ++reloads) {
+        const auto names = cluster.names();
+        const std::string node = names[random.below(names.size())];
+        std::vector<std::string> modules;
+        for (const auto* type : cluster.inside(node).host.types())
+            if (const auto& hosted = cluster.inside(node).host.hosted(*type); !hosted.module.empty() && !hosted.objects.empty())
+                modules.push_back(hosted.module);
+        if (!modules.empty()) reload(cluster, node, modules[random.below(modules.size())]);
+        if (reloads == 60) cluster.stop("lobby_1"), cluster.start("lobby_1");
+        cluster.world.run_for(125ms);
+    }
+    cluster.finish(1min);
+    EXPECT_GT(reloads, 100);
+    for (std::size_t i = 0; i < cluster.players(); ++i) {
+        EXPECT_EQ(cluster.player(i).results.size(), 4u);
+        EXPECT_TRUE(cluster.player(i).lost.empty());
+        EXPECT_EQ(cluster.player(i).troubles, 0u);
+    }
+    expect_whole(cluster);
 }
 
 INSTANTIATE_TEST_SUITE_P(InPlaceOrCarriedOver, ReloadSim, testing::Bool());
