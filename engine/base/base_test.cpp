@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <gyre/base/code.hpp>
 #include <gyre/base/context.hpp>
 #include <gyre/base/error.hpp>
 #include <gyre/base/hash.hpp>
@@ -68,6 +69,18 @@ TEST(IdMap, is_a_map_under_any_order_of_inserts_and_erases) {
     std::size_t seen = 0;
     map.each([&](std::uint64_t id, int value) { seen += model.at(id) == value; });
     EXPECT_EQ(seen, model.size());
+}
+
+TEST(Code, only_an_action_that_does_something_keeps_code_loaded) {
+    const auto before = detail::code_uses.closures.load();
+    const Action nothing;
+    EXPECT_EQ(detail::code_uses.closures.load(), before);
+    {
+        const Action something = [] {};
+        const Action copy = something;
+        EXPECT_EQ(detail::code_uses.closures.load(), before + 2);
+    }
+    EXPECT_EQ(detail::code_uses.closures.load(), before);
 }
 
 }  // namespace

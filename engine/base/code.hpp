@@ -1,5 +1,6 @@
 #pragma once
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <utility>
@@ -31,31 +32,36 @@ inline void count_code(std::atomic<std::uint64_t>& uses, std::uint64_t by) noexc
 class CodePin {
 public:
     CodePin() noexcept : uses_(&detail::code_uses) { detail::count_code(uses_->closures, 1); }
-    CodePin(const CodePin& other) noexcept : uses_(other.uses_) { detail::count_code(uses_->closures, 1); }
+    explicit CodePin(std::nullptr_t) noexcept : uses_(nullptr) {}  ///< Of nothing.
+    CodePin(const CodePin& other) noexcept : uses_(other.uses_) {
+        if (uses_) detail::count_code(uses_->closures, 1);
+    }
     CodePin& operator=(const CodePin& other) noexcept {
         CodePin copy(other);
         std::swap(uses_, copy.uses_);
         return *this;
     }
-    ~CodePin() { detail::count_code(uses_->closures, ~std::uint64_t{0}); }
+    ~CodePin() {
+        if (uses_) detail::count_code(uses_->closures, ~std::uint64_t{0});
+    }
 
 private:
     CodeUses* uses_;
 };
 
-/// A closure that the engine keeps, and the pin of its code.
+/// A closure that the engine keeps, and the pin of its code. An empty one pins nothing.
 class Action {
 public:
     Action() = default;
     template <class F>
         requires(!std::is_same_v<std::remove_cvref_t<F>, Action> && std::is_invocable_v<F&>)
-    Action(F&& what) : run_(std::forward<F>(what)) {}
+    Action(F&& what) : run_(std::forward<F>(what)), pin_() {}
     explicit operator bool() const noexcept { return run_ != nullptr; }
     void operator()() const { run_(); }
 
 private:
     std::function<void()> run_;
-    CodePin pin_;
+    CodePin pin_{nullptr};
 };
 
 }  // namespace gyre

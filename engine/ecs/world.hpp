@@ -142,7 +142,7 @@ public:
     /// a system and once a phase that has commands. Empty: it measures nothing (the default).
     void measure(std::function<std::uint64_t()> clock_ns, CodePin pin = {}) {
         clock_ns_ = std::move(clock_ns);
-        clock_pin_ = pin;
+        clock_pin_ = clock_ns_ ? pin : CodePin(nullptr);
     }
     std::uint64_t commands_took_ns() const noexcept { return commands_took_ns_; }
 
@@ -269,7 +269,7 @@ private:
     bool ticking_ = false;
     bool sealed_ = false;
     std::function<std::uint64_t()> clock_ns_;
-    CodePin clock_pin_;
+    CodePin clock_pin_{nullptr};  ///< Of a clock there is: a world alone is no code.
     std::uint64_t commands_took_ns_ = 0;
 
     std::vector<std::unique_ptr<detail::ComponentRecord>> records_;  // Outlive the archetypes.

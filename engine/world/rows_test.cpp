@@ -240,18 +240,21 @@ TEST(Rows, waiting_commands_are_applied_before_it_is_written) {
 }
 
 TEST(Rows, adopting_leaves_nothing_of_the_old_code) {
+    const auto before = detail::code_uses.closures.load();
     World world;
     Player player(3);
     for (int i = 0; i < 300; ++i) player.step(world);
     const auto hash = world.state_hash();
-    const auto closures = detail::code_uses.closures.load();
     int runs = 0, came = 0;
     world.system<Position>("move", ecs::Phase::simulate, [&](Position&) { ++runs; });
     world.on_added<Name>([&](ecs::World&, ecs::Row, Name&) { ++came; });
     world.on_removed<Name>([&](ecs::World&, ecs::Row, Name&) { ++came; });
-    EXPECT_EQ(detail::code_uses.closures.load(), closures + 3);
+    EXPECT_EQ(detail::code_uses.closures.load(), before + 3);
+    world.measure([] { return std::uint64_t{1}; });
+    EXPECT_EQ(detail::code_uses.closures.load(), before + 4);
+    world.measure({});
     world.gyre_adopt();
-    EXPECT_EQ(detail::code_uses.closures.load(), closures);
+    EXPECT_EQ(detail::code_uses.closures.load(), before);
     EXPECT_EQ(world.state_hash(), hash);
     EXPECT_TRUE(world.systems().empty());
     world.spawn(Name{}, Position{});
