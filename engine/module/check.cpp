@@ -19,6 +19,8 @@ std::string_view name_of(TypeKind kind) {
 }
 
 
+constexpr const char* cure = "list every data member in describe()";
+
 std::string without_prefix(const std::string& text, const std::string& prefix) {
     return text.starts_with(prefix) ? text.substr(prefix.size()) : text;
 }
@@ -112,13 +114,8 @@ private:
 
     void check_type(const TypeTable& type) {
         const std::string name(type.name);
-        constexpr const char* cure = ": list every data member in describe()";
-        const std::size_t base = type.base_size;
-        const auto whole = check_layout(type.name, type.size, type.align, type.fields, base);
-        if (!whole) error(whole.error().message() + cure);
-        else if (type.fields.empty() && type.size > (base + type.align - 1) / type.align * type.align)
-            error(name + ": " + std::to_string(type.size - base) + " bytes at offset " + std::to_string(base) +
-                  " are in no described field" + cure);
+        const auto whole = check_described(type);
+        if (!whole) error(whole.error().message());
         // One fault is told once: not again by each entity that has the component.
         for (const auto& component : type.components)
             if (unfit_.contains(component.type)) return;
@@ -128,7 +125,7 @@ private:
             const auto hidden = whole ? find_hidden(type, a.bytes(), b.bytes()) : 0;
             if (hidden != 0)
                 error(name + ": a member at offset " + std::to_string(hidden) +
-                      ", in what else is padding, is in no described field" + cure);
+                      ", in what else is padding, is in no described field: " + cure);
         } catch (...) {
             error(name + ": its constructor threw " + to_error(std::current_exception()).what());
             unfit_.insert(&type);
@@ -194,6 +191,15 @@ std::string difference(const TypeReport& was, const TypeReport& now, bool whole)
 }
 
 }  // namespace
+
+Result<> check_described(const TypeTable& type) {
+    const auto whole = check_layout(type.name, type.size, type.align, type.fields, type.base_size);
+    if (!whole) return Error(whole.error().code(), whole.error().message() + ": " + cure);
+    const std::size_t base = (type.base_size + type.align - 1) / type.align * type.align;
+    if (!type.fields.empty() || type.size <= base) return {};
+    return Error(errc::refused, std::string(type.name) + ": " + std::to_string(type.size - base) + " bytes at offset " +
+                                    std::to_string(base) + " are in no described field: " + cure);
+}
 
 std::vector<TypeReport> report_types(std::span<const TypeTable* const> types) {
     std::vector<TypeReport> out;

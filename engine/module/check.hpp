@@ -87,6 +87,9 @@ struct Expectations {
     }
 };
 
+/// Every data member of the type is described, but for what hides in padding. Error: refused.
+Result<> check_described(const world::TypeTable& type);
+
 /// Of the types and their components, by name.
 std::vector<TypeReport> report_types(std::span<const world::TypeTable* const> types);
 

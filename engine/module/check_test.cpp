@@ -1,9 +1,11 @@
+#include <elf.h>
 #include <gyre/codec/json.hpp>
 #include <gyre/module/check_process.hpp>
 #include <gyre/module/files_test.hpp>
 #include <gyre/module/loader.hpp>
 
 #include <chrono>
+#include <cstring>
 #include <random>
 #include <thread>
 
@@ -121,6 +123,24 @@ TEST(CheckFile, no_damage_to_a_file_brings_the_check_down) {
         refused += !check_bytes(as_bytes(text), symbol_is_known).ok;
     }
     EXPECT_GT(refused, 750u) << "all of the damaged statics";
+}
+
+TEST(CheckFile, a_section_of_any_kind_anywhere_is_not_looked_for_outside_of_the_file) {
+    const std::string good = contents(test_module("good"));
+    Elf64_Ehdr head;
+    std::memcpy(&head, good.data(), sizeof head);
+    for (std::size_t i = 0; i < head.e_shnum; ++i)
+        for (const std::uint32_t type : {SHT_NULL, SHT_NOBITS, SHT_PROGBITS, SHT_SYMTAB, SHT_RELA, SHT_NOTE}) {
+            std::string text = good;
+            char* at = text.data() + head.e_shoff + i * sizeof(Elf64_Shdr);
+            Elf64_Shdr section;
+            std::memcpy(&section, at, sizeof section);
+            section.sh_type = type;
+            section.sh_offset = 1ull << 40;
+            std::memcpy(at, &section, sizeof section);
+            const auto report = check_bytes(as_bytes(text), [](const char*) { return true; });
+            EXPECT_EQ(report.ok, report.errors.empty());
+        }
 }
 
 // -- in a fresh process --------------------------------------------------------------------------

@@ -1,5 +1,4 @@
-#include <gyre/codec/fields.hpp>
-#include <gyre/log/log.hpp>
+#include <gyre/module/check.hpp>
 #include <gyre/module/loader.hpp>
 #include <unistd.h>
 
@@ -28,10 +27,15 @@ Result<Loaded> load(const std::string& name, const std::string& copies_folder) {
     if (!path) return path.error();
     auto build = load_build(*path, copies_folder);
     if (!build) return build.error();
+    std::string lost;
+    const auto look_at = [&](const world::TypeTable& type) {
+        if (const auto whole = check_described(type); !whole) lost += (lost.empty() ? "" : "; ") + whole.error().message();
+    };
     for (const auto* type : (*build)->types()) {
-        const auto whole = check_layout(type->name, type->size, type->align, type->fields, type->base_size);
-        if (!whole) log::debug("module.layout", {{"type", type->name}, {"detail", whole.error().what()}});
+        look_at(*type);
+        for (const auto& component : type->components) look_at(*component.type);
     }
+    if (!lost.empty()) return Error(errc::bad_data, "module " + *path + ": " + lost);
     const Build& code = **build;
     return Loaded{*path, code.id(), &code.manifest(), *std::move(build)};
 }

@@ -18,7 +18,7 @@ struct Loaded {
 /// lib/gyre/modules/NAME.so beside the executable. Error: not_found (says where it looked).
 Result<std::string> find_module(const std::string& name);
 
-/// find_module() and load_build(), with their errors.
+/// find_module() and load_build(), with their errors; bad_data also for members that no describe() lists.
 Result<Loaded> load(const std::string& name, const std::string& copies_folder = {});
 
 }  // namespace gyre::module

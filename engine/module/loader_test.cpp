@@ -74,6 +74,8 @@ TEST(Loader, what_is_no_module_is_refused_by_name) {
     EXPECT_TRUE(has(refusal(test_module("other_api"), errc::bad_data),
                     "was built for API " + std::to_string(api_version + 1) + ", this is " +
                         std::to_string(api_version)));
+    EXPECT_TRUE(has(refusal(test_module("types_undescribed"), errc::bad_data),
+                    "Lamp: 8 bytes at offset 24 are in no described field"));
     (void)refusal(folder.path, errc::bad_data);
     for (const std::string_view text : {"", "x", "#!/bin/sh\necho a module\n", "\x7f" "ELF"})
         (void)refusal(folder.write("x.so", text), errc::bad_data);

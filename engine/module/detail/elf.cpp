@@ -104,8 +104,9 @@ private:
             const auto raw = at<Elf64_Shdr>(head_.e_shoff + i * sizeof(Elf64_Shdr));
             if (raw.sh_type != SHT_NOBITS && raw.sh_type != SHT_NULL && !inside(raw.sh_offset, raw.sh_size))
                 return cut_short(raw.sh_offset, raw.sh_size);
+            // One of no type was not looked at: it is as if it were not there.
             elf_.sections.push_back({text(names.sh_offset, names.sh_size, raw.sh_name), raw.sh_type, raw.sh_link,
-                                     raw.sh_flags, raw.sh_addr, raw.sh_offset, raw.sh_size});
+                                     raw.sh_flags, raw.sh_addr, raw.sh_offset, raw.sh_type == SHT_NULL ? 0 : raw.sh_size});
         }
         return {};
     }
