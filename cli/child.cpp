@@ -39,6 +39,7 @@ pid_t spawn(const Spawn& what, std::string& problem) {
             const int out = ::open(what.output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
             if (out >= 0) ::dup2(out, STDOUT_FILENO), ::dup2(out, STDERR_FILENO);
         }
+        if (what.output_fd >= 0) ::dup2(what.output_fd, STDOUT_FILENO), ::dup2(what.output_fd, STDERR_FILENO);
         for (const int fd : what.keep) ::fcntl(fd, F_SETFD, 0);
         sigset_t none;
         ::sigemptyset(&none);

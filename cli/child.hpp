@@ -13,6 +13,7 @@ struct Spawn {
     std::vector<std::string> command;  ///< command[0] is looked up in PATH when it has no '/'.
     std::vector<int> keep = {};        ///< Descriptors it inherits besides stderr and stdout.
     std::string output = {};           ///< File for its stdout and stderr, appended; empty: ours.
+    int output_fd = -1;                ///< Instead of a file.
 };
 
 /// Starts a process that leads its own process group, so that Ctrl-C reaches us alone, and gets

@@ -1,6 +1,7 @@
 #pragma once
 #include <gyre/io/loop.hpp>
 #include <gyre/node/data_folder.hpp>
+#include <gyre/rpc/remote.hpp>
 #include <gyre/rpc/rpc.hpp>
 
 #include <memory>
@@ -20,6 +21,15 @@ public:
     /// Any method: the reply with field names, msgpack. Errors: the callee's and those of the link.
     Bytes call(const io::Endpoint& to, EntityId entity, std::string_view method, Bytes arguments,
                Duration limit);
+
+    /// A method of a service: `ask<&NodeService::info>(address, 2s)`. Errors: as call().
+    template <auto M, class... A>
+    auto ask(const io::Endpoint& to, Duration limit, A&&... arguments) {
+        using S = signature<M>;
+        const Bytes reply = call(to, 0, rpc::method_name<M>.text,
+                                 encode(typename S::Parameters{std::forward<A>(arguments)...}), limit);
+        if constexpr (!std::is_void_v<typename S::Result>) return decode<typename S::Result>(reply).value();
+    }
 
 private:
     class Deaf;

@@ -21,7 +21,12 @@ struct NodeOptions {
 /// Runs nodes in this process: what `up` starts.
 int run_nodes(const NodeOptions& options);
 
-int ps(const std::string& data, bool json);
+struct PsOptions {
+    std::string data;
+    bool json = false;
+    bool builds = false;  ///< Of every module on every node, old ones that are still loaded included.
+};
+int ps(const PsOptions& options);
 
 struct CallOptions {
     std::string data;
@@ -44,6 +49,36 @@ struct CheckOptions {
 };
 /// Loads the module here and says whether a node can: 0 fit, 1 refused.
 int check_module(const CheckOptions& options);
+
+struct ReloadOptions {
+    std::string data;
+    std::vector<std::string> what;   ///< Modules by name or file; empty: all whose installed file differs.
+    std::vector<std::string> nodes;  ///< Empty: all.
+    bool check = false, full = false, incremental = false, config = false, json = false;
+    std::uint32_t canary = 0;        ///< Nodes of each role that go first; 0: no canary.
+    std::string watch = "30s";       ///< How long the canary is watched.
+    std::string deadline;            ///< Of methods in flight; empty: config key reload.deadline.
+};
+int reload(const ReloadOptions& options);
+
+struct RollbackOptions {
+    std::string data;
+    std::string module;  ///< Empty: the one that was reloaded last.
+    std::vector<std::string> nodes;
+    std::uint32_t steps = 1;
+};
+int roll_back(const RollbackOptions& options);
+
+/// The last `limit` lines of the audit log.
+int audit(const std::string& data, std::uint32_t limit, bool json);
+
+struct DevOptions {
+    UpOptions up;
+    std::string build;                 ///< CMake build folder; empty: the one this executable is in.
+    std::vector<std::string> modules;  ///< Empty: all of the cluster that have a target there.
+};
+/// Starts or joins a cluster, and builds and reloads what is edited, until SIGINT or SIGTERM.
+int dev(const DevOptions& options);
 
 /// For people: where clients and nodes are reached, and what to do next.
 void print_banner(const node::ClusterFile& file, const std::string& data);

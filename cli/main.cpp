@@ -51,10 +51,59 @@ int run(int argc, char** argv) {
     up_command->callback([&] { code = up(up_options); });
 
     auto* ps_command = app.add_subcommand("ps", "list the nodes and what they carry");
-    bool json = false;
+    PsOptions ps_options;
     add_data(*ps_command, data);
-    ps_command->add_flag("--json", json, "as JSON");
-    ps_command->callback([&] { code = ps(data, json); });
+    ps_command->add_flag("--json", ps_options.json, "as JSON");
+    ps_command->add_flag("--builds", ps_options.builds, "which build of each module, and what holds old ones");
+    ps_command->callback([&] {
+        ps_options.data = data;
+        code = ps(ps_options);
+    });
+
+    ReloadOptions reload_options;
+    auto* reload_command = app.add_subcommand("reload", "replace modules of a running cluster: gyre reload arena");
+    reload_command->add_option("modules", reload_options.what, "names or files; without: all whose installed file differs");
+    add_data(*reload_command, data);
+    reload_command->add_flag("--check", reload_options.check, "print what would change, and change nothing");
+    auto* full_flag = reload_command->add_flag("--full", reload_options.full, "hold calls and carry over what changed its layout");
+    reload_command->add_flag("--incremental", reload_options.incremental, "refuse when a layout changed")->excludes(full_flag);
+    reload_command->add_option("--node", reload_options.nodes, "only these nodes")->allow_extra_args(false);
+    reload_command->add_option("--canary", reload_options.canary, "so many nodes of each role first");
+    reload_command->add_option("--watch", reload_options.watch, "how long the canary is watched")->capture_default_str();
+    reload_command->add_option("--deadline", reload_options.deadline, "for methods in flight in a full reload: 2s");
+    reload_command->add_flag("--config", reload_options.config, "read the configuration again instead of modules");
+    reload_command->add_flag("--json", reload_options.json, "what the nodes answered, as JSON");
+    reload_command->callback([&] {
+        reload_options.data = data;
+        code = reload(reload_options);
+    });
+
+    RollbackOptions rollback_options;
+    auto* rollback_command = app.add_subcommand("rollback", "bring back the build before: gyre rollback arena");
+    rollback_command->add_option("module", rollback_options.module, "without: the one that was reloaded last");
+    add_data(*rollback_command, data);
+    rollback_command->add_option("--node", rollback_options.nodes, "only these nodes")->allow_extra_args(false);
+    rollback_command->add_option("--steps", rollback_options.steps, "so many builds back")->capture_default_str()->check(CLI::Range(1, 100));
+    rollback_command->callback([&] {
+        rollback_options.data = data;
+        code = roll_back(rollback_options);
+    });
+
+    std::uint32_t audit_limit = 30;
+    bool audit_json = false;
+    auto* audit_command = app.add_subcommand("audit", "who changed what of the cluster");
+    add_data(*audit_command, data);
+    audit_command->add_option("--limit", audit_limit, "so many of the last")->capture_default_str();
+    audit_command->add_flag("--json", audit_json, "as JSON");
+    audit_command->callback([&] { code = audit(data, audit_limit, audit_json); });
+
+    DevOptions dev_options;
+    auto* dev_command = app.add_subcommand("dev", "run a cluster; build and reload what is edited");
+    add_process_options(*dev_command, dev_options.up.process);
+    dev_command->add_flag("--processes", dev_options.up.processes, "one process for each node");
+    dev_command->add_option("--build", dev_options.build, "CMake build folder (the one of this command)");
+    dev_command->add_option("--module", dev_options.modules, "only these modules")->allow_extra_args(false);
+    dev_command->callback([&] { code = dev(dev_options); });
 
     CallOptions call_options;
     auto* call_command = app.add_subcommand("call", "call a method: gyre call lobby_0 Lobby.method 1 '\"text\"'");

@@ -1,8 +1,21 @@
 #pragma once
 #include <gyre/codec/codec.hpp>
 #include <gyre/net/endpoint.hpp>
+#include <vector>
 
 namespace gyre::cluster {
+
+/// Which build of a module a node runs.
+struct ModuleBuild {
+    std::string module;
+    std::string build;   ///< The first 8 hex digits of the build id.
+    bool serves = false; ///< The node's role has types of it.
+    friend bool operator==(const ModuleBuild&, const ModuleBuild&) = default;
+    static consteval auto describe() {
+        return gyre::type<ModuleBuild>("ModuleBuild", gyre::field<&ModuleBuild::module>(),
+                                       gyre::field<&ModuleBuild::build>(), gyre::field<&ModuleBuild::serves>());
+    }
+};
 
 /// What one node tells the others about itself.
 struct NodeInfo {
@@ -17,7 +30,9 @@ struct NodeInfo {
     std::uint64_t entities = 0;
     std::uint64_t sessions = 0;
     std::int64_t started_ms = 0;  ///< Since 1970 UTC.
-    std::string build;
+    std::string build;  ///< Of the engine.
+    std::vector<ModuleBuild> modules;  ///< By name.
+    std::uint32_t old_builds = 0;      ///< Replaced and still loaded, because something holds them.
     bool draining = false;  ///< Takes nothing new.
 
     friend bool operator==(const NodeInfo&, const NodeInfo&) = default;
@@ -29,6 +44,7 @@ struct NodeInfo {
             gyre::field<&NodeInfo::pid>(), gyre::field<&NodeInfo::load>(),
             gyre::field<&NodeInfo::entities>(), gyre::field<&NodeInfo::sessions>(),
             gyre::field<&NodeInfo::started_ms>(), gyre::field<&NodeInfo::build>(),
+            gyre::field<&NodeInfo::modules>(), gyre::field<&NodeInfo::old_builds>(),
             gyre::field<&NodeInfo::draining>());
     }
 };

@@ -7,6 +7,10 @@
 #include <gyre/store/store.hpp>
 #include <gyre/world/entity.hpp>
 
+namespace gyre::node {
+class Reloader;
+}
+
 namespace gyre::module {
 
 class ClientSink;
@@ -42,6 +46,8 @@ public:
     ClientSink* clients = nullptr;
     Door* door = nullptr;
     HttpDoor* http = nullptr;
+    /// Replaces the modules of this node; null: nobody can.
+    node::Reloader* reloader = nullptr;
 };
 
 }  // namespace gyre::module

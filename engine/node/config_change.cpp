@@ -53,11 +53,10 @@ std::string redacted(const std::string& key, const std::string& value) {
 }
 
 TakesEffect effect_of(const config::Document& running, const std::string& key) {
-    const std::string section = key.substr(0, key.find('.'));
     if (key == "log.level") return TakesEffect::now;
     TakesEffect effect = TakesEffect::next_read;
     for (const auto& read : running.sections_read()) {
-        if (read.name.substr(0, read.name.find('.')) != section) continue;
+        if (key != read.name && !key.starts_with(read.name + ".")) continue;
         if (read.late) return TakesEffect::now;
         effect = TakesEffect::restart;
     }

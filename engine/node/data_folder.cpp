@@ -62,7 +62,7 @@ Result<DataFolder> DataFolder::open(const std::string& path) {
     }
     if (::access(path.c_str(), W_OK | X_OK) != 0) return refused_by_disk(path, "no permission to write");
     DataFolder folder(absolute(path));
-    for (const char* part : {"logs", "nodes"})
+    for (const char* part : {"logs", "nodes", "modules", "modules/builds"})
         if (!make_folders(folder.file(part))) return refused_by_disk(folder.file(part), "cannot make");
     return folder;
 }

@@ -65,18 +65,21 @@ const ModuleHistory* NodeHistory::find(const std::string& module) const {
     return found == modules_.end() ? nullptr : &*found;
 }
 
-NodeHistory::Start NodeHistory::start(const std::string& module, const BuildFile& installed) {
+NodeHistory::Start NodeHistory::start(const std::string& module, const BuildFile& installed,
+                                      const std::string& engine) {
     ModuleHistory& history = of(module);
     Start start;
-    if (history.probation && !history.previous.empty()) {
+    if (history.probation && history.trusted.build != history.current.build) {
         start.died = history.current;
-        roll_back(module, true);
+        roll_back(module);
     }
     history.probation = false;
     const bool changed = history.installed != installed.build;
-    const bool bad = std::ranges::count(history.bad, installed.build) > 0;
+    // What was built for another engine may not fit this one.
+    const bool other_engine = !history.engine.empty() && history.engine != engine;
+    const bool bad = !other_engine && std::ranges::count(history.bad, installed.build) > 0;
     const bool lost = history.current.file.empty() || ::access(history.current.file.c_str(), R_OK) != 0;
-    if (((changed && !bad) || lost) && history.current.build != installed.build) {
+    if (((changed && !bad) || lost || other_engine) && history.current.build != installed.build) {
         if (!lost) history.previous.insert(history.previous.begin(), history.current);
         history.current = installed;
         history.who = "start";
@@ -84,15 +87,22 @@ NodeHistory::Start NodeHistory::start(const std::string& module, const BuildFile
         history.current.file = installed.file;
     }
     history.installed = installed.build;
+    history.engine = engine;
     start.use = history.current;
     return start;
+}
+
+void NodeHistory::replace(const std::string& module, const BuildFile& with) {
+    ModuleHistory& history = of(module);
+    history.current = with;
+    history.probation = false;
 }
 
 void NodeHistory::begin(const std::string& module, const BuildFile& to, const std::string& who,
                         const std::string& installed, std::size_t keep) {
     ModuleHistory& history = of(module);
-    // What never was confirmed is nothing to come back to.
-    if (!history.probation) history.previous.insert(history.previous.begin(), history.current);
+    if (!history.probation) history.trusted = history.current;
+    history.previous.insert(history.previous.begin(), history.current);
     std::erase_if(history.previous, [&to](const BuildFile& file) { return file.build == to.build; });
     if (history.previous.size() > keep) history.previous.resize(keep);
     std::erase(history.bad, to.build);
@@ -104,16 +114,13 @@ void NodeHistory::begin(const std::string& module, const BuildFile& to, const st
 
 void NodeHistory::confirm(const std::string& module) { of(module).probation = false; }
 
-void NodeHistory::roll_back(const std::string& module, bool bad) {
+void NodeHistory::roll_back(const std::string& module) {
     ModuleHistory& history = of(module);
-    if (history.previous.empty()) return;
-    if (bad) {
-        std::erase(history.bad, history.current.build);
-        history.bad.push_back(history.current.build);
-        if (history.bad.size() > bad_max) history.bad.erase(history.bad.begin());
-    }
-    history.current = history.previous.front();
-    history.previous.erase(history.previous.begin());
+    std::erase(history.bad, history.current.build);
+    history.bad.push_back(history.current.build);
+    if (history.bad.size() > bad_max) history.bad.erase(history.bad.begin());
+    history.current = history.trusted;
+    std::erase_if(history.previous, [&history](const auto& file) { return file.build == history.current.build; });
     history.probation = false;
 }
 

@@ -26,7 +26,7 @@ protected:
     /// A process that starts, and what it writes down.
     NodeHistory::Start start(const BuildFile& installed) {
         auto history = load();
-        auto start = history.start("arena", installed);
+        auto start = history.start("arena", installed, "engine");
         EXPECT_TRUE(history.save());
         return start;
     }
@@ -81,18 +81,24 @@ TEST_F(NodeHistoryTest, a_build_that_replaces_one_in_probation_falls_back_to_the
     start(a);
     reload(b, false);
     reload(c, false);
+    EXPECT_EQ(load().find("arena")->previous.front(), b) << "for who asks for it";
     EXPECT_EQ(start(a).use, a);
 }
 
-TEST_F(NodeHistoryTest, keeps_so_many_and_steps_back) {
+TEST_F(NodeHistoryTest, keeps_so_many) {
     start(build("a"));
     for (const char* id : {"b", "c", "d", "e"}) reload(build(id), true);
     auto history = load();
     ASSERT_EQ(history.find("arena")->previous.size(), 3u);
     EXPECT_EQ(history.find("arena")->previous.front().build, "d");
-    history.roll_back("arena", false);
-    EXPECT_EQ(history.find("arena")->current.build, "d");
-    EXPECT_TRUE(history.find("arena")->bad.empty());
+    EXPECT_EQ(history.find("arena")->previous.back().build, "b");
+}
+
+TEST_F(NodeHistoryTest, another_engine_starts_with_the_installed_build) {
+    const auto a = build("a"), b = build("b");
+    start(a);
+    reload(b, true);
+    EXPECT_EQ(load().start("arena", a, "another engine").use, a);
 }
 
 TEST_F(NodeHistoryTest, a_kept_file_that_is_gone_is_replaced_by_the_installed_one) {
@@ -115,7 +121,7 @@ TEST_F(NodeHistoryTest, a_torn_file_is_told_and_starts_anew_wherever_it_is_cut) 
         std::string problem;
         auto history = load(&problem);
         EXPECT_NE(problem.find("lobby_0.json"), std::string::npos) << "cut at " << cut;
-        EXPECT_EQ(history.start("arena", build("a")).use.build, "a");
+        EXPECT_EQ(history.start("arena", build("a"), "engine").use.build, "a");
     }
 }
 

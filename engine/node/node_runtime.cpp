@@ -4,6 +4,8 @@
 #include <gyre/module/locations.hpp>
 #include <gyre/node/node_runtime.hpp>
 #include <gyre/node/node_service.hpp>
+#include <gyre/node/node_workshop.hpp>
+#include <gyre/node/reload_service.hpp>
 #include <gyre/task/pool.hpp>
 #include <gyre/world/fanout.hpp>
 
@@ -11,7 +13,7 @@ namespace gyre::node {
 namespace {
 
 constexpr Duration drain_limit = 3s;
-constexpr const world::TypeTable* engine_types[] = {&world::table<NodeService>,
+constexpr const world::TypeTable* engine_types[] = {&world::table<NodeService>, &world::table<ReloadService>,
                                                     &world::table<module::Clients>,
                                                     &world::table<module::Whereabouts>,
                                                     &world::table<world::Fanout>};
@@ -43,9 +45,10 @@ private:
 
 class NodeRuntime::Impl {
 public:
-    Impl(NodeParts parts, NodeSpec spec)
+    Impl(NodeParts parts, NodeSpec spec, StartBuilds start)
         : parts_(std::move(parts)),
           spec_(std::move(spec)),
+          start_(std::move(start)),
           identity_(make_identity()),
           scope_(parts_.io.executor(), spec_.name, context()),
           drain_(parts_.io.executor(), spec_.name + " draining", context()),
@@ -55,7 +58,7 @@ public:
               [this] { return parts_.io.wall_now(); }),
           rpc_(parts_.io, scope_, rpc_config(), host_),
           directory_(parts_.io.executor(), *registry_),
-          resolver_(directory_, homes()),
+          resolver_(directory_, {}),
           locations_(host_, directory_, resolver_, scope_),
           owners_(*registry_, directory_, spec_.name),
           persist_(host_, parts_.store.documents(), owners_, persist_config()),
@@ -90,6 +93,9 @@ public:
             {.running = parts_.cluster.coroutine_pool, .patience = 1s});
         host_.add_types(engine_types).value();
         for (const auto& module : parts_.modules) host_.add_types(module.types(), module.manifest->name).value();
+        for (const auto& build : start_.builds) host_.add_types(build.code->types(), build.code->name()).value();
+        if (parts_.reload) make_reloader();
+        resolver_.set_roles(homes());
         rpc_.listen({parts_.cluster.host, spec_.port}).value();
         resolver_.set_self(rpc_.address());
         info_.name = spec_.name;
@@ -112,12 +118,14 @@ public:
         co_await job;
         persist_.start_autosave(scope_);
         (void)go(scope_, report());
+        if (reloader_) (void)go(scope_, reloader_->run());
     }
 
     Task<> stop() {
         auto stopping = [](Impl* self) -> Task<> {
             self->info_.draining = true;
             self->registry_->update(self->info_);
+            if (self->reloader_) co_await self->reloader_->end();
             co_await self->host_.stop_services();
             co_await self->door_.close();
             co_await self->host_.destroy_all();
@@ -141,6 +149,9 @@ public:
 
     NodeParts parts_;
     NodeSpec spec_;
+    StartBuilds start_;
+    std::unique_ptr<NodeWorkshop> workshop_;
+    std::unique_ptr<Reloader> reloader_;  // keeps the code of all objects below
     std::uint64_t incarnation_ = 0;
     NodeIdentity identity_;
     Scope scope_;
@@ -191,23 +202,62 @@ private:
     }
     cluster::EntityResolver::Roles homes() const {
         cluster::EntityResolver::Roles roles;
-        for (const auto& module : parts_.modules)
-            for (const auto* type : module.types())
-                if (type->kind == world::TypeKind::entity && !type->role.empty())
-                    roles.emplace(std::string(type->name), std::string(type->role));
+        for (const auto* type : host_.types())
+            if (type->kind == world::TypeKind::entity && !type->role.empty())
+                roles.emplace(std::string(type->name), std::string(type->role));
         return roles;
+    }
+    void make_reloader() {
+        const ReloadParts& with = *parts_.reload;
+        workshop_ = std::make_unique<NodeWorkshop>(NodeWorkshop::Parts{
+            host_, metrics_, with.folder + "/builds", with.folder + "/uploads", with.checker,
+            parts_.cluster.modules, &with.config.running(), &with.passed});
+        std::vector<std::string> names;
+        for (const auto& build : start_.builds) names.push_back(build.code->name());
+        const auto config = [this] {
+            const auto read = parts_.config.as<ReloadConfig>("reload");
+            return read ? *read : ReloadConfig{};
+        };
+        reloader_ = std::make_unique<Reloader>(ReloaderParts{
+            parts_.io, with.lane, spec_.name, std::move(names), config, *workshop_, std::move(start_.history),
+            with.audit, &with.watchdog, &with.config, with.folder + "/uploads", &with.running, &with.last_code,
+            [this] { on_builds_changed(); }});
+        for (auto& build : start_.builds)
+            reloader_->adopt(std::make_shared<BuildCode>(std::move(build.code), &with.config.running()), build.file);
+        start_.builds.clear();
+        node_.reloader = reloader_.get();
+        tell_builds();
+    }
+    bool serves(const std::string& module) const {
+        for (const auto* type : host_.types())
+            if (host_.hosted(*type).module == module && type->kind != world::TypeKind::component &&
+                (type->role.empty() || type->role == spec_.role))
+                return true;
+        return false;
+    }
+    void tell_builds() {
+        info_.modules.clear();
+        for (const auto& state : reloader_->states())
+            info_.modules.push_back({state.module, state.build.substr(0, 8), serves(state.module)});
+        info_.old_builds = reloader_->held();
+    }
+    void on_builds_changed() {
+        tell_builds();
+        resolver_.set_roles(homes());
+        registry_->update(info_);
     }
     Task<> report() {
         for (;;) {
             co_await sleep(1s);
             info_.entities = host_.entities();
+            if (reloader_) info_.old_builds = reloader_->held();
             registry_->update(info_);
         }
     }
 };
 
-NodeRuntime::NodeRuntime(NodeParts parts, NodeSpec spec)
-    : impl_(std::make_unique<Impl>(std::move(parts), std::move(spec))) {}
+NodeRuntime::NodeRuntime(NodeParts parts, NodeSpec spec, StartBuilds start)
+    : impl_(std::make_unique<Impl>(std::move(parts), std::move(spec), std::move(start))) {}
 NodeRuntime::~NodeRuntime() = default;
 Task<> NodeRuntime::start() { return impl_->start(); }
 Task<> NodeRuntime::stop() { return impl_->stop(); }

@@ -6,6 +6,7 @@
 #include <gyre/log/log.hpp>
 #include <gyre/module/loader.hpp>
 #include <gyre/node/node_runtime.hpp>
+#include <gyre/node/reload_config.hpp>
 #include <gyre/node/process.hpp>
 #include <signal.h>
 #include <unistd.h>
@@ -44,6 +45,12 @@ std::size_t start_rank(std::string_view role) {
     return static_cast<std::size_t>(std::ranges::find(order, role) - std::begin(order));
 }
 
+std::string own_executable() {
+    char path[4096];
+    const auto size = ::readlink("/proc/self/exe", path, sizeof path);
+    return {path, size > 0 ? static_cast<std::size_t>(size) : 0};
+}
+
 std::string hex(std::uint64_t value) {
     char text[17];
     std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
@@ -75,7 +82,7 @@ bool may_pass(const Error& error) {
 
 /// Sections nobody reads that look like one somebody does. Not refused: games have their own.
 std::vector<std::string> doubts(const config::Document& document, const ClusterConfig& cluster) {
-    std::vector<std::string_view> known = {"cluster", "log", "store"};
+    std::vector<std::string_view> known = {"cluster", "log", "reload", "store"};
     known.insert(known.end(), cluster.modules.begin(), cluster.modules.end());
     for (const auto& node : cluster.nodes) known.push_back(node.role);
     const auto json = document.to_json();
@@ -98,8 +105,19 @@ std::vector<std::string> doubts(const config::Document& document, const ClusterC
 
 class Process {
 public:
-    Process(Setup setup, DataFolder folder, bool supervised)
-        : setup_(std::move(setup)), folder_(std::move(folder)), supervised_(supervised) {}
+    Process(Setup setup, DataFolder folder, ProcessOptions options)
+        : setup_(std::move(setup)),
+          folder_(std::move(folder)),
+          options_(std::move(options)),
+          audit_(folder_.file("audit.log")),
+          lane_(loop_.make_lane({.name = "modules"})),
+          watchdog_([this](std::function<void()> action) { loop_.post(std::move(action)); },
+                    [this](Duration limit, const std::vector<std::string>& modules) { on_stuck(limit, modules); }),
+          live_config_(setup_.config, [this]() -> Result<config::Document> {
+              auto again = read_setup(options_, folder_);
+              if (!again) return again.error();
+              return std::move(again->config);
+          }) {}
 
     int run(const std::function<void(const ClusterFile&)>& ready) {
         loop_.on_signal({SIGINT, SIGTERM, SIGHUP}, [this](int number) { on_signal(number); });
@@ -119,11 +137,8 @@ private:
         auto keys = folder_.keys(loop_);
         if (!keys) return keys.error();
         keys_ = *keys;
-        for (const auto& name : setup_.cluster.modules) {
-            auto loaded = module::load(name, folder_.file("modules"));
-            if (!loaded) return loaded.error();
-            modules_.push_back(*std::move(loaded));
-        }
+        if (const auto reload = setup_.config.as<ReloadConfig>("reload"); !reload) return reload.error();
+        if (auto chosen = choose_builds(); !chosen) return chosen;
         if (auto served = check_roles(); !served) return served;
         if (setup_.cluster.registry.kind == RegistryKind::embedded) {
             if (!setup_.whole())
@@ -144,13 +159,61 @@ private:
         return log::start(config);
     }
 
+    Result<> choose_builds() {
+        const std::string folder = folder_.file("modules");
+        const auto installed = find_installed(setup_.cluster.modules, folder + "/builds");
+        for (const auto& spec : setup_.nodes) {
+            auto start = start_builds(spec.name, installed, folder, engine_build(), audit_, now_ms());
+            if (!start) return start.error();
+            start_.emplace(spec.name, *std::move(start));
+        }
+        return {};
+    }
+
+    /// What start_builds() found, once there is a log.
+    void tell_start(const StartBuilds& start) {
+        for (const auto& entry : start.told) {
+            const std::string event = entry.action == "rollback" ? "module.rolled_back" : "module.refused";
+            log::warn(event, {{"at", entry.node}, {"module", entry.module}, {"from", entry.from.substr(0, 8)},
+                              {"to", entry.to.substr(0, 8)}, {"reason", entry.reason}});
+            if (auto written = audit_.append(entry); !written)
+                log::error("audit.not_written", {{"error", written.error().what()}});
+        }
+    }
+
+    /// On the watchdog's thread: the loop will not turn again.
+    void on_stuck(Duration limit, const std::vector<std::string>& modules) {
+        for (const auto& name : modules) {
+            AuditEntry entry;
+            entry.at_ms = now_ms();
+            entry.who = "watchdog";
+            entry.node = name.substr(0, name.find('/'));
+            entry.action = "stuck";
+            entry.module = name.substr(name.find('/') + 1);
+            entry.result = "failed";
+            entry.reason = "the loop has not turned for " + std::to_string(limit / 1ms) + " ms";
+            (void)audit_.append(entry);
+            log::error("module.stuck", {{"at", entry.node}, {"module", entry.module}, {"reason", entry.reason}});
+            std::fprintf(stderr, "gyre: %s: %s with a build of module %s on probation: ended\n", entry.node.c_str(),
+                         entry.reason.c_str(), entry.module.c_str());
+        }
+        log::flush(200ms);
+        ::_exit(exit_code::stuck);
+    }
+
+    static std::int64_t now_ms() {
+        return std::chrono::system_clock::now().time_since_epoch() / 1ms;
+    }
+    static std::string engine_build() { return module::build_id_of(reinterpret_cast<const void*>(&run_process)); }
+
     /// A role nobody serves is a misspelt one.
     Result<> check_roles() const {
         std::set<std::string> roles;
-        for (const auto& module : modules_)
-            for (const auto* type : module.types())
-                if (type->kind == world::TypeKind::service && !type->role.empty())
-                    roles.emplace(type->role);
+        for (const auto& [name, start] : start_)
+            for (const auto& build : start.builds)
+                for (const auto* type : build.code->types())
+                    if (type->kind == world::TypeKind::service && !type->role.empty())
+                        roles.emplace(type->role);
         for (const auto& node : setup_.nodes) {
             if (roles.contains(node.role)) continue;
             std::string known;
@@ -216,7 +279,7 @@ private:
             std::fprintf(stderr, "gyre: %s did not end within cluster.drain_limit (%lld ms)\n",
                          draining_.c_str(),
                          static_cast<long long>(setup_.cluster.drain_limit.count()));
-        if (setup_.whole() && !supervised_) folder_.forget_cluster();
+        if (setup_.whole() && !options_.supervised) folder_.forget_cluster();
         if (!drained || starting_node_) {
             // Half a node cannot be taken apart; it has saved, or has nothing to save.
             log::flush();
@@ -232,16 +295,18 @@ private:
         store_ = co_await store::open(loop_, config);
         NodeParts parts{
             loop_,    *store_,  setup_.config,
-            setup_.cluster, keys_, modules_,
+            setup_.cluster, keys_, {},
             [this](Scope& scope, const std::string& node) { return make_registry(scope, node); },
-            module::build_id_of(reinterpret_cast<const void*>(&run_process)),
-            static_cast<std::uint64_t>(::getpid())};
+            engine_build(),
+            static_cast<std::uint64_t>(::getpid()), &reload_};
         file_.name = setup_.cluster.name;
-        file_.pid = static_cast<std::uint64_t>(supervised_ ? ::getppid() : ::getpid());
+        file_.pid = static_cast<std::uint64_t>(options_.supervised ? ::getppid() : ::getpid());
         file_.mode = setup_.whole() ? "process" : "processes";
         file_.config = setup_.cluster.nodes;
         for (const auto& spec : setup_.nodes) {
-            starting_node_ = std::make_unique<NodeRuntime>(parts, spec);
+            StartBuilds& start = start_.at(spec.name);
+            tell_start(start);
+            starting_node_ = std::make_unique<NodeRuntime>(parts, spec, std::move(start));
             try {
                 co_await starting_node_->start();
             } catch (const Error& error) {
@@ -251,6 +316,8 @@ private:
             file_.nodes.push_back(running_.back()->info());
             folder_.write(file_.nodes.back()).value();
         }
+        start_.clear();
+        setup_.config.set_started();
         if (setup_.whole()) folder_.write(file_).value();
     }
 
@@ -267,7 +334,7 @@ private:
 
     void on_signal(int number) {
         // A supervisor that is asked twice kills; its death must not cut a drain short.
-        if (++signals_ > 1 && supervised_) return;
+        if (++signals_ > 1 && options_.supervised) return;
         if (signals_ > 1) {
             std::fprintf(stderr, "gyre: signal %d again: ended at once, without saving\n", number);
             log::flush(200ms);
@@ -286,10 +353,18 @@ private:
 
     Setup setup_;
     DataFolder folder_;
-    bool supervised_;
-    std::vector<module::Loaded> modules_;  // before the loop: what it still holds is their code
+    ProcessOptions options_;
+    AuditLog audit_;
+    std::vector<CodePtr> last_code_;  // before the loop: what it still holds is their code
     io::Loop loop_;
+    std::unique_ptr<io::Lane> lane_;
+    Watchdog watchdog_;
+    LiveConfig live_config_;
+    PassedChecks passed_checks_;
+    std::multiset<std::string> running_builds_;
+    ReloadParts reload_{*lane_, audit_, watchdog_, live_config_, passed_checks_, running_builds_, last_code_, folder_.file("modules"), own_executable()};
     module::Keys keys_;
+    std::map<std::string, StartBuilds> start_;  // of nodes that have not started
     std::unique_ptr<cluster::EmbeddedRegistryServer> embedded_;
     std::unique_ptr<store::Store> store_;
     std::vector<std::unique_ptr<NodeRuntime>> running_;
@@ -369,7 +444,7 @@ int run_process(const ProcessOptions& options, std::function<void(const ClusterF
         folder->forget_cluster();
     }
     try {
-        return Process(*std::move(setup), *std::move(folder), options.supervised).run(ready);
+        return Process(*std::move(setup), *std::move(folder), options).run(ready);
     } catch (const Error& error) {
         return refuse(error);
     }

@@ -25,9 +25,9 @@ struct Setup {
 /// Errors: bad_config, names file, line and key; not_found, names a node that is not configured.
 Result<Setup> read_setup(const ProcessOptions& options, const DataFolder& folder);
 
-/// Ends of a process. 2 is for people: trying again changes nothing.
+/// Ends of a process. 2 is for people: trying again changes nothing. 3: a build on probation held the loop.
 namespace exit_code {
-inline constexpr int ok = 0, failed = 1, refused = 2, interrupted = 130;
+inline constexpr int ok = 0, failed = 1, refused = 2, stuck = 3, interrupted = 130;
 }
 
 /// Roles end in ascending order: who has results to hand over before who takes them.

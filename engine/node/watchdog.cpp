@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <condition_variable>
 #include <gyre/base/assert.hpp>
 #include <gyre/node/watchdog.hpp>
@@ -9,20 +10,21 @@ namespace gyre::node {
 // Shared with the closures on the loop, which may outlive the watchdog.
 class Watchdog::Impl : public std::enable_shared_from_this<Impl> {
 public:
-    Impl(std::function<void(std::function<void()>)> post, std::function<void(Duration)> bark)
+    Impl(std::function<void(std::function<void()>)> post, Bark bark)
         : post_(std::move(post)), bark_(std::move(bark)) {}
 
-    void arm(Duration limit) {
+    void arm(Duration limit, std::string for_whom) {
         std::lock_guard lock(mutex_);
         limit_ = limit;
-        ++armed_;
+        armed_.push_back(std::move(for_whom));
         if (!thread_.joinable()) thread_ = std::thread([this] { watch(); });
         changed_.notify_all();
     }
-    void disarm() {
+    void disarm(const std::string& for_whom) {
         std::lock_guard lock(mutex_);
-        GYRE_ASSERT(armed_ > 0, "a watchdog is disarmed as often as it was armed");
-        --armed_;
+        const auto found = std::ranges::find(armed_, for_whom);
+        GYRE_ASSERT(found != armed_.end(), "a watchdog is disarmed by who armed it");
+        armed_.erase(found);
         changed_.notify_all();
     }
     void end() {
@@ -40,7 +42,7 @@ private:
     void watch() {
         std::unique_lock lock(mutex_);
         while (!ended_) {
-            if (armed_ == 0) {
+            if (armed_.empty()) {
                 changed_.wait(lock);
                 continue;
             }
@@ -52,34 +54,35 @@ private:
                 self->changed_.notify_all();
             });
             lock.lock();
-            for (int quarter = 0; quarter < quarters && !turned_ && armed_ > 0 && !ended_; ++quarter)
-                changed_.wait_for(lock, limit_ / quarters, [this] { return turned_ || armed_ == 0 || ended_; });
-            if (!turned_ && armed_ > 0 && !ended_) {
+            for (int quarter = 0; quarter < quarters && !turned_ && !armed_.empty() && !ended_; ++quarter)
+                changed_.wait_for(lock, limit_ / quarters, [this] { return turned_ || armed_.empty() || ended_; });
+            if (!turned_ && !armed_.empty() && !ended_) {
                 const Duration limit = limit_;
+                const auto armed = armed_;
                 lock.unlock();
-                bark_(limit);
+                bark_(limit, armed);
                 lock.lock();
             } else if (turned_) {
-                changed_.wait_for(lock, limit_ / quarters, [this] { return armed_ == 0 || ended_; });
+                changed_.wait_for(lock, limit_ / quarters, [this] { return armed_.empty() || ended_; });
             }
         }
     }
 
     std::function<void(std::function<void()>)> post_;
-    std::function<void(Duration)> bark_;
+    Bark bark_;
     std::mutex mutex_;
     std::condition_variable changed_;
     std::thread thread_;
     Duration limit_{};
-    int armed_ = 0;
+    std::vector<std::string> armed_;
     bool turned_ = false;
     bool ended_ = false;
 };
 
-Watchdog::Watchdog(std::function<void(std::function<void()>)> post, std::function<void(Duration)> bark)
+Watchdog::Watchdog(std::function<void(std::function<void()>)> post, Bark bark)
     : impl_(std::make_shared<Impl>(std::move(post), std::move(bark))) {}
 Watchdog::~Watchdog() { impl_->end(); }
-void Watchdog::arm(Duration limit) { impl_->arm(limit); }
-void Watchdog::disarm() { impl_->disarm(); }
+void Watchdog::arm(Duration limit, std::string for_whom) { impl_->arm(limit, std::move(for_whom)); }
+void Watchdog::disarm(const std::string& for_whom) { impl_->disarm(for_whom); }
 
 }  // namespace gyre::node

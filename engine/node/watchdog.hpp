@@ -2,6 +2,8 @@
 #include <functional>
 #include <gyre/base/time.hpp>
 #include <memory>
+#include <string>
+#include <vector>
 
 namespace gyre::node {
 
@@ -11,12 +13,14 @@ namespace gyre::node {
 class Watchdog {
 public:
     /// post: runs a closure on the loop, from any thread. bark: on the watchdog's thread; the loop
-    /// has not turned for so long. It is expected to end the process; else it is called again.
-    Watchdog(std::function<void(std::function<void()>)> post, std::function<void(Duration)> bark);
+    /// has not turned for so long, and on behalf of whom it was armed. It is expected to end the
+    /// process; else it is called again.
+    using Bark = std::function<void(Duration limit, const std::vector<std::string>& for_whom)>;
+    Watchdog(std::function<void(std::function<void()>)> post, Bark bark);
     ~Watchdog();
-    /// Counted: each arm() is undone by one disarm(). The last limit holds.
-    void arm(Duration limit);
-    void disarm();
+    /// Each arm() is undone by one disarm(). The last limit holds.
+    void arm(Duration limit, std::string for_whom);
+    void disarm(const std::string& for_whom);
 
 private:
     class Impl;

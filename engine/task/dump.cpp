@@ -20,10 +20,15 @@ public:
     explicit TaskLister(const Executor& executor) : executor_(executor) {
         each_chain([this](const Chain& chain) { numbers_.emplace(&chain, numbers_.size() + 1); });
     }
-    std::vector<SuspendedTask> list(std::size_t limit) {
+    std::vector<SuspendedTask> list(std::size_t limit, const std::function<bool(const void* code)>& awaiting_in) {
         std::vector<SuspendedTask> all;
         each_chain([&](const Chain& chain) {
-            if (chain.leaf_ && all.size() < limit) all.push_back(describe(chain));
+            if (!chain.leaf_ || all.size() >= limit) return;
+            bool wanted = !awaiting_in;
+            if (!wanted && chain.leaf_->waits_for_ != WaitsFor::start)
+                for (auto* promise = chain.leaf_->promise_; promise && !wanted; promise = promise->parent)
+                    wanted = awaiting_in(promise->where.file_name());
+            if (wanted) all.push_back(describe(chain));
         });
         return all;
     }
@@ -48,7 +53,7 @@ private:
         return found == numbers_.end() ? "a task that ended" : "task " + std::to_string(found->second);
     }
     SuspendedTask describe(const Chain& chain) const {
-        SuspendedTask task{.number = numbers_.at(&chain), .scope = chain.scope->name_,
+        SuspendedTask task{.number = numbers_.at(&chain), .node = chain.node, .scope = chain.scope->name_,
                            .entity = chain.entity, .session = chain.session, .call = chain.call,
                            .trace = chain.trace, .waiting = executor_.now() - chain.since_,
                            .awaits = {}, .waits_for = {}, .cancelled = chain.cancel_requested_};
@@ -118,8 +123,9 @@ std::string to_string(const SuspendedTask& task) {
     return text;
 }
 
-std::vector<SuspendedTask> suspended_tasks(const Executor& executor, std::size_t limit) {
-    return TaskLister(executor).list(limit);
+std::vector<SuspendedTask> suspended_tasks(const Executor& executor, std::size_t limit,
+                                           const std::function<bool(const void* code)>& awaiting_in) {
+    return TaskLister(executor).list(limit, awaiting_in);
 }
 
 std::string dump_tasks(const Executor& executor) {
@@ -138,7 +144,7 @@ std::string TaskLister::leaks(Executor& executor) {
     each_scope(executor, [&](const Scope& scope) {
         text += "scope " + scope.name() + " is still there, with " + std::to_string(scope.running()) + " tasks\n";
     });
-    for (const auto& task : TaskLister(executor).list(1'000)) text += to_string(task) + '\n';
+    for (const auto& task : TaskLister(executor).list(1'000, {})) text += to_string(task) + '\n';
     while (executor.scopes_.linked()) executor.scopes_.next->unlink();  // they end after the executor
     return text;
 }

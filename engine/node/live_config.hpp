@@ -1,0 +1,27 @@
+#pragma once
+#include <functional>
+#include <gyre/node/config_change.hpp>
+
+namespace gyre::node {
+
+/// The configuration of a process, and how it is read again. Use on the loop; reading blocks on the disk
+/// for as long as a small file takes.
+class LiveConfig {
+public:
+    /// running: what all nodes read from. read: file, environment and command line as at the start.
+    LiveConfig(config::Document& running, std::function<Result<config::Document>()> read)
+        : running_(running), read_(std::move(read)) {}
+
+    config::Document& running() { return running_; }
+    /// What would change. Errors: bad_config, names file, line and key.
+    Result<std::vector<ConfigChange>> check() const;
+    /// The same, and from now on who reads a section reads the new one. All or nothing.
+    Result<std::vector<ConfigChange>> apply();
+
+private:
+    Result<config::Document> read_checked() const;
+    config::Document& running_;
+    std::function<Result<config::Document>()> read_;
+};
+
+}  // namespace gyre::node
