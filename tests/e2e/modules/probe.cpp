@@ -67,7 +67,10 @@ struct Probe : gyre::Service<Probe> {
         co_await gyre::sleep(std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000)));
         co_return "waited";
     }
-    std::uint64_t note() { return gyre::create<Note>().value; }
+    gyre::Task<> note(std::uint64_t id) {
+        auto& here = gyre::this_node();
+        co_await here.persist.load_or_create(id, *here.host.find_type("Note"), [](void*) {});
+    }
     static consteval auto describe() {
         return gyre::type<Probe>("Probe", gyre::field<&Probe::beats>(),
 #ifdef PROBE_LAYOUT
