@@ -133,12 +133,12 @@ private:
         }
         // Of crt: completed.0; of the engine: the count of uses; padding between them.
         constexpr std::uint64_t known_bss = 32, known_data = 8;
-        if (sanitized()) return;
+        report_.warnings.push_back("it is stripped: what is refused cannot be named; strip only debug information (strip -g)");
+        if (sanitized()) return;  // its own are many
         if (data > known_data || bss > known_bss)
             error("mutable statics: it is stripped of their names, and has " + std::to_string(data) + " bytes in .data and " +
                   std::to_string(bss) + " in .bss that nothing explains; build it without `strip`, or strip only "
                   "debug information (strip -g), to see what they are");
-        report_.warnings.push_back("it is stripped: what is refused cannot be named; strip only debug information (strip -g)");
     }
     /// Bytes that are neither a handle to itself nor a pointer the loader fills in.
     std::uint64_t unexplained(const ElfSection& section) const {
