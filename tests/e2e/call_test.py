@@ -21,7 +21,7 @@ class Call(ClusterTest):
         table = self.gyre("ps")
         self.assertEqual(table.returncode, 0, table.stderr)
         lines = table.stdout.splitlines()
-        self.assertEqual(lines[0].split(), "ROLE NAME ADDRESS CLIENTS PID LOAD ENTITIES SESSIONS UP BUILD".split())
+        self.assertEqual(lines[0].split(), "ROLE NAME ADDRESS CLIENTS PID LOAD ENTITIES SESSIONS UP ENGINE MODULES".split())
         self.assertEqual([line.split()[1] for line in lines[1:]], ["battle_0", "dispatcher_0", "gate_0", "lobby_0"])
         for line in lines[1:]:
             self.assertEqual(line.index(line.split()[2]), lines[0].index("ADDRESS"))
