@@ -334,6 +334,7 @@ void stop() noexcept { detail::backend().stop(); }
 bool flush(Duration timeout) noexcept { return detail::backend().flush(timeout); }
 void set_level(Level level) noexcept { detail::threshold.store(level, std::memory_order_relaxed); }
 Level level() noexcept { return detail::threshold.load(std::memory_order_relaxed); }
+void set_build_lookup(std::string_view (*lookup)(const Context&)) noexcept { detail::build_lookup = lookup; }
 void set_clock(WallTime (*now)()) noexcept { detail::backend().clock = now; }
 
 Stats stats() noexcept {

@@ -9,6 +9,9 @@
 #include <string_view>
 
 /// What the host of the process sets up: one bounded ring, one writer thread, console and file.
+namespace gyre {
+struct Context;
+}
 namespace gyre::log {
 
 struct Config {
@@ -41,6 +44,10 @@ std::string_view name(Level level);
 
 /// Where timestamps come from: the simulator's virtual clock. Null: the clock of the machine.
 void set_clock(WallTime (*now)()) noexcept;
+
+/// Asked for each line that a task writes: which build of game code runs (field `build`; empty: none).
+/// The text is copied before the call to the log returns. Null: nobody knows.
+void set_build_lookup(std::string_view (*lookup)(const Context&)) noexcept;
 
 /// Since the start of the process. When the ring is full the newest lines below error are
 /// dropped; the last eighth of it is kept for errors. A line log.dropped tells how many.

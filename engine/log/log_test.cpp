@@ -82,6 +82,26 @@ TEST(Log, adds_the_fields_of_the_running_task) {
     EXPECT_NE(lines[0].json.find(R"("hp":3,"entity":"12")"), std::string::npos);
 }
 
+TEST(Log, adds_the_build_of_the_code_that_runs) {
+    Capture log;
+    NodeIdentity node{.name = "battle_1", .role = "battle", .build = {}};
+    Context context{.node = &node, .entity = 12};
+    set_build_lookup([](const Context& c) { return c.entity ? std::string_view("75295b7b") : std::string_view(); });
+    {
+        const ContextGuard guard(&context);
+        info("test.inside", {{"hp", 3}});
+        info("test.named", {{"build", "mine"}});
+        context.entity = 0;
+        info("test.engine");
+    }
+    set_build_lookup(nullptr);
+    const auto lines = log.lines();
+    EXPECT_EQ(lines[0].fields, "hp=3 entity=12 build=75295b7b");
+    EXPECT_EQ(lines[1].fields, "build=mine entity=12");
+    EXPECT_EQ(lines[2].fields, "");
+    EXPECT_NE(lines[0].json.find(R"("build":"75295b7b")"), std::string::npos);
+}
+
 TEST(Log, escapes_what_would_forge_lines_or_drive_a_terminal) {
     EXPECT_EQ(fields_of({{"v", "two words"}}), R"(v="two words")");
     EXPECT_EQ(fields_of({{"v", ""}}), R"(v="")");

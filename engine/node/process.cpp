@@ -45,6 +45,12 @@ std::size_t start_rank(std::string_view role) {
     return static_cast<std::size_t>(std::ranges::find(order, role) - std::begin(order));
 }
 
+/// For the log: the build of the entity or service whose task runs.
+std::string_view running_build(const Context& context) {
+    if (!context.object || !context.node || !context.node->node || !context.node->node->reloader) return {};
+    return context.node->node->reloader->build_of(static_cast<const world::Record*>(context.object)->hosted.module);
+}
+
 std::string own_executable() {
     char path[4096];
     const auto size = ::readlink("/proc/self/exe", path, sizeof path);
@@ -126,6 +132,7 @@ public:
             log::error("task.failed", {{"error", error.what()}, {"at", error.where()}});
         };
         const int code = loop_.run_task(live(ready));
+        log::set_build_lookup(nullptr);
         log::stop();
         return code;
     }
@@ -156,6 +163,7 @@ private:
         if (config.console) config.console_level = *log::parse_level(log->console);
         config.file = folder_.file(
             "logs/" + (setup_.whole() || setup_.nodes.empty() ? "gyre" : setup_.nodes.front().name) + ".log");
+        log::set_build_lookup(&running_build);
         return log::start(config);
     }
 

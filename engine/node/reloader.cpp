@@ -344,6 +344,11 @@ void Reloader::unload_unused() {
         });
 }
 
+std::string_view Reloader::build_of(std::string_view module) const {
+    const auto found = modules_.find(module);
+    return found == modules_.end() ? std::string_view() : std::string_view(found->second.code->build()).substr(0, 8);
+}
+
 std::uint32_t Reloader::held() const {
     std::uint32_t count = 0;
     for (const auto& [name, module] : modules_) {

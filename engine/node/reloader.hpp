@@ -87,6 +87,8 @@ public:
     /// To the build `steps` before the current one. Errors: not_found, and as reload().
     Task<ReloadReport> roll_back(std::string module, std::uint32_t steps, std::string who);
     std::vector<ModuleState> states() const;
+    /// The first 8 hex digits of the build that runs of a module; empty: none. Valid until it is replaced.
+    std::string_view build_of(std::string_view module) const;
     std::uint32_t held() const;  ///< Replaced builds that something holds. Cheap.
     Vitals vitals(const std::string& module) const { return parts_.workshop.vitals(module); }
     const AuditLog& audit() const { return parts_.audit; }
@@ -125,7 +127,7 @@ private:
     double ms_since(TimePoint begun) const;
 
     ReloaderParts parts_;
-    std::map<std::string, Module> modules_;
+    std::map<std::string, Module, std::less<>> modules_;
     std::string busy_;  // who does what
     bool settling_ = false;  // a probation ends: takes milliseconds, who comes waits
     Signal changed_;    // there is something to watch

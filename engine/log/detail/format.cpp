@@ -156,21 +156,25 @@ bool lacks_unit(const Record::Field& field) {
     return field.type == Value::Type::duration && !field.key().ends_with("_ms");
 }
 
-/// Calls with a field for each id of the Context, but those the line names itself.
+/// Calls with a field for each id of the Context and the build, but those the line names itself.
 template <class F>
 void each_context_field(const Record& record, F&& call) {
     const std::pair<std::string_view, std::uint64_t> ids[] = {{"entity", record.entity},
                                                               {"session", record.session},
                                                               {"call", record.call},
                                                               {"trace", record.trace}};
-    for (const auto& [key, id] : ids) {
-        const bool named =
-            std::any_of(record.fields.begin(), record.fields.begin() + record.field_count,
-                        [&](const auto& field) { return field.key() == key; });
-        if (id != 0 && !named)
+    const auto named = [&record](std::string_view key) {
+        return std::any_of(record.fields.begin(), record.fields.begin() + record.field_count,
+                           [&](const auto& field) { return field.key() == key; });
+    };
+    for (const auto& [key, id] : ids)
+        if (id != 0 && !named(key))
             call(Record::Field{key.data(), nullptr, id, 0, static_cast<std::uint8_t>(key.size()),
                                Value::Type::id});
-    }
+    constexpr std::string_view build = "build";
+    if (!record.build.empty() && !named(build))
+        call(Record::Field{build.data(), record.build.data(), 0, static_cast<std::uint16_t>(record.build.size()),
+                           static_cast<std::uint8_t>(build.size()), Value::Type::text});
 }
 
 constexpr std::string_view colors[] = {"\x1b[90m", "\x1b[36m", "\x1b[32m", "\x1b[33m",

@@ -12,7 +12,7 @@ struct Head {
     std::int64_t time_ns;
     std::uint64_t entity, session, call, trace;
     std::uint32_t line;
-    std::uint16_t file_bytes, event_bytes, node_bytes, role_bytes;
+    std::uint16_t file_bytes, event_bytes, node_bytes, role_bytes, build_bytes;
     Level level;
     std::uint8_t field_count;
 };
@@ -36,6 +36,8 @@ std::string_view source_path(std::string_view path) {
 
 }  // namespace
 
+constinit std::atomic<std::string_view (*)(const Context&)> build_lookup = nullptr;
+
 void gather(Record& record, Level level, std::string_view event, Fields fields,
             const std::source_location& where) {
     record.level = level;
@@ -49,6 +51,8 @@ void gather(Record& record, Level level, std::string_view event, Fields fields,
             record.node = clip(context->node->name, 64);
             record.role = clip(context->node->role, 32);
         }
+        if (const auto lookup = build_lookup.load(std::memory_order_relaxed))
+            record.build = clip(lookup(*context), 16);
     }
     if (level >= Level::warn) {
         record.file = source_path(where.file_name());
@@ -73,7 +77,7 @@ void gather(Record& record, Level level, std::string_view event, Fields fields,
 
 std::size_t encoded_bytes(const Record& record) {
     std::size_t bytes = sizeof(Head) + record.file.size() + record.event.size() +
-                        record.node.size() + record.role.size();
+                        record.node.size() + record.role.size() + record.build.size();
     for (std::size_t i = 0; i < record.field_count; ++i) {
         bytes += sizeof(FieldHead) + record.fields[i].key_bytes + record.fields[i].text_bytes;
     }
@@ -96,10 +100,11 @@ void encode(const Record& record, std::uint8_t* to) {
                     .event_bytes = size16(record.event),
                     .node_bytes = size16(record.node),
                     .role_bytes = size16(record.role),
+                    .build_bytes = size16(record.build),
                     .level = record.level,
                     .field_count = record.field_count};
     put(&head, sizeof head);
-    for (const auto text : {record.file, record.event, record.node, record.role}) {
+    for (const auto text : {record.file, record.event, record.node, record.role, record.build}) {
         put(text.data(), text.size());
     }
     for (std::size_t i = 0; i < record.field_count; ++i) {
@@ -130,6 +135,7 @@ void decode(const std::uint8_t* from, Record& record) {
     record.event = take(head.event_bytes);
     record.node = take(head.node_bytes);
     record.role = take(head.role_bytes);
+    record.build = take(head.build_bytes);
     record.field_count = head.field_count;
     for (std::size_t i = 0; i < record.field_count; ++i) {
         FieldHead field_head;

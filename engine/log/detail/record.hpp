@@ -1,9 +1,13 @@
 #pragma once
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <gyre/log/log.hpp>
 #include <string_view>
 
+namespace gyre {
+struct Context;
+}
 namespace gyre::log::detail {
 
 inline constexpr std::size_t fields_max = 64;
@@ -27,12 +31,15 @@ struct Record {
     std::int64_t time_ns = 0;  ///< Since 1970 UTC.
     std::uint64_t entity = 0, session = 0, call = 0, trace = 0;
     std::string_view node, role, event;
+    std::string_view build;  ///< Of the game code that runs; empty: none.
     std::string_view file;  ///< Empty below warn.
     std::uint32_t line = 0;
     Level level = Level::info;
     std::uint8_t field_count = 0;
     std::array<Field, fields_max> fields;
 };
+
+extern constinit std::atomic<std::string_view (*)(const Context&)> build_lookup;
 
 /// Fills `record` from a call and the current Context; clips what is too long.
 void gather(Record& record, Level level, std::string_view event, Fields fields,

@@ -59,6 +59,7 @@ struct Probe : gyre::Service<Probe> {
     }
     /// Fails in the variant that is to be taken back by its figures.
     void work() {
+        gyre::log::info("probe.works");
 #ifdef PROBE_FAILING
         throw gyre::Error("not_today", "it never works");
 #endif
