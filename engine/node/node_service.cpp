@@ -41,6 +41,12 @@ TaskCounters NodeService::tasks() {
             frames.live, frames.peak, frames.bytes, current->executor->timers()};
 }
 
+std::vector<EntityId> NodeService::entities(std::string type, std::uint32_t limit) {
+    auto ids = gyre::this_node().host.ids(type);
+    if (ids.size() > limit) ids.resize(limit);
+    return ids;
+}
+
 std::vector<std::string> NodeService::dump_tasks() {
     std::vector<std::string> lines;
     for (const auto& task : suspended_tasks(*current->executor, 1'000)) lines.push_back(to_string(task));

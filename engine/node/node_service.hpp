@@ -44,6 +44,7 @@ struct NodeService : Service<NodeService> {
     std::vector<std::string> methods();        ///< "Type.method" of its services, sorted.
     std::vector<MethodCalls> calls();          ///< Methods called at least once, by name.
     TaskCounters tasks();
+    std::vector<EntityId> entities(std::string type, std::uint32_t limit);  ///< That live here, ascending.
     std::vector<std::string> dump_tasks();     ///< A line a suspended task, 1,000 at most.
     /// Gives a stored entity up for the node that asks. True: it is nobody's now.
     Task<bool> yield(EntityId id);
@@ -51,6 +52,7 @@ struct NodeService : Service<NodeService> {
         return type<NodeService>("NodeService", method<&NodeService::info>(),
                                  method<&NodeService::cluster>(), method<&NodeService::methods>(),
                                  method<&NodeService::calls>(), method<&NodeService::tasks>(),
+                                 method<&NodeService::entities>(),
                                  method<&NodeService::dump_tasks>(),
                                  method<&NodeService::yield>());
     }
