@@ -30,6 +30,10 @@ enum class Caller : std::uint8_t { server, owner, anyone };
 /// Calls of a serial method queue: one ends before the next begins.
 struct Serial {};
 inline constexpr Serial serial{};
+/// A reload that carries objects over cancels it at once instead of waiting for its end: for long
+/// waits of what is called again anyway, as by a repeating timer.
+struct Restartable {};
+inline constexpr Restartable restartable{};
 
 /// What one object takes of calls to a method; the rest end `overloaded`. 0: no limit.
 struct Limit {
@@ -109,10 +113,12 @@ struct Method {
     Caller caller = Caller::server;
     bool serial = false;
     Limit limit{};
+    bool restartable = false;
 
     consteval void set(std::string_view n) { name = n; }
     consteval void set(Caller c) { caller = c; }
     consteval void set(Serial) { serial = true; }
+    consteval void set(Restartable) { restartable = true; }
     consteval void set(Limit l) {
         if (l.at_once) limit.at_once = l.at_once;
         if (l.per_second) limit.per_second = l.per_second;
@@ -138,7 +144,7 @@ consteval Field<M> field(Flags flags = transient) {
     return {detail::member_name<M>(), flags};
 }
 
-/// Options, in any order: a name, a Caller, serial, limit_at_once(n), limit_per_second(n).
+/// Options, in any order: a name, a Caller, serial, restartable, limit_at_once(n), limit_per_second(n).
 template <auto M, class... Options>
     requires std::is_member_function_pointer_v<decltype(M)>
 consteval Method<M> method(Options... options) {

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
@@ -80,13 +81,14 @@ Result<pid_t> spawn(std::vector<std::string> command, int out, int talk, int exp
     posix_spawn_file_actions_t files;
     ::posix_spawn_file_actions_init(&files);
     // Above all of them first: one may have the number that another gets.
-    ::posix_spawn_file_actions_adddup2(&files, out, 103);
-    ::posix_spawn_file_actions_adddup2(&files, talk, 104);
-    ::posix_spawn_file_actions_adddup2(&files, expectations, 105);
+    const int above = std::max({out, talk, expectations, expectations_fd}) + 1;
+    ::posix_spawn_file_actions_adddup2(&files, out, above);
+    ::posix_spawn_file_actions_adddup2(&files, talk, above + 1);
+    ::posix_spawn_file_actions_adddup2(&files, expectations, above + 2);
     ::posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-    ::posix_spawn_file_actions_adddup2(&files, 103, 1);
-    ::posix_spawn_file_actions_adddup2(&files, 104, 2);
-    ::posix_spawn_file_actions_adddup2(&files, 105, expectations_fd);
+    ::posix_spawn_file_actions_adddup2(&files, above, 1);
+    ::posix_spawn_file_actions_adddup2(&files, above + 1, 2);
+    ::posix_spawn_file_actions_adddup2(&files, above + 2, expectations_fd);
     ::posix_spawn_file_actions_addclosefrom_np(&files, expectations_fd + 1);
     posix_spawnattr_t attributes;
     ::posix_spawnattr_init(&attributes);

@@ -1,4 +1,5 @@
 #include <elf.h>
+#include <fcntl.h>
 #include <gyre/codec/json.hpp>
 #include <gyre/module/check_process.hpp>
 #include <gyre/module/files_test.hpp>
@@ -206,6 +207,19 @@ TEST(CheckModule, several_at_once_do_not_disturb_each_other) {
             EXPECT_EQ(report.ok, i % 2 == 1) << all(report);
         });
     for (auto& thread : threads) thread.join();
+}
+
+TEST(CheckProcess, whatever_numbers_its_pipes_get) {
+    std::vector<int> open_files;
+    for (int first = -1; first < 110;) {
+        open_files.push_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+        first = open_files.back();
+        if (first < 96) continue;
+        const auto report = check_in_process(checker(), test_module("good"), {}, 10s);
+        ASSERT_TRUE(report) << first << ": " << report.error().what();
+        EXPECT_TRUE(report->ok);
+    }
+    for (const int one : open_files) ::close(one);
 }
 
 TEST(CheckModule, a_checker_that_is_none_is_a_named_error) {

@@ -170,7 +170,11 @@ std::vector<std::string> NodeWorkshop::holders(const Code& code) const {
         const auto* record = task.entity ? parts_.host.find(task.entity) : nullptr;
         if (record) line = std::string(record->type.name) + "/" + std::to_string(task.entity);
         line += ": task";
-        if (!task.awaits.empty()) line += " at " + short_place(task.awaits.front());
+        // Where the game waits, not where the engine does it for the game.
+        const auto of_game = std::ranges::find_if(task.awaits, [](const std::string& place) {
+            return place.find("gyre/") == std::string::npos && !place.starts_with("engine/");
+        });
+        if (!task.awaits.empty()) line += " at " + short_place(of_game != task.awaits.end() ? *of_game : task.awaits.front());
         if (!task.waits_for.empty()) line += " waits for " + task.waits_for;
         if (task.cancelled) line += ", cancelled";
         lines.push_back(std::move(line));

@@ -84,12 +84,13 @@ void run_call(const Callee& callee, const IncomingCall& call, Responder respond)
     context.session = call.caller.session;
     context.caller = call.caller.entity;
     context.trace = call.trace;
-    (void)gyre::detail::spawn(
+    const auto running = gyre::detail::spawn(
         *callee.scope,
         method.serve(callee.object, call.arguments,
                      Serving(callee.queue, std::move(respond), call.form, callee.stats,
                              callee.limit ? &callee.limit->running : nullptr)),
         context);
+    if (method.restartable) running.chain().set_restartable();
 }
 
 }  // namespace gyre::rpc

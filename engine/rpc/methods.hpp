@@ -68,6 +68,7 @@ struct MethodEntry {
     std::uint64_t id;            ///< hash_method(type, name)
     Caller caller;
     bool serial;
+    bool restartable;
     Limit limit;
     std::size_t arity;
     /// Runs it on an object and answers; never throws. Reads the arguments before it first
@@ -150,7 +151,7 @@ consteval auto make_methods() {
         constexpr auto pointer = std::remove_cvref_t<decltype(m)>::pointer;
         if constexpr (check_method<pointer>)
             out[i++] = {m.name,   full_name<pointer>,        method_id<pointer>, m.caller,
-                        m.serial, m.limit, signature<pointer>::arity, &serve<pointer>};
+                        m.serial, m.restartable, m.limit, signature<pointer>::arity, &serve<pointer>};
     });
     return out;
 }

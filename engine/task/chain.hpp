@@ -32,6 +32,7 @@ struct Chain : Context, Link {
     /// The current await and each later one throw Error{cancelled}. One that waits for its start in
     /// a pool ends without it. Idempotent.
     void cancel();
+    void set_restartable() { restartable_ = true; }  ///< See Scope::cancel_tasks.
     bool cancel_requested() const { return cancel_requested_; }
     bool done() const { return done_; }
     /// Cancelled, and not inside of a Shield.
@@ -68,7 +69,8 @@ private:
     detail::Joiner* joiner_ = nullptr;  // who waits for its end
     detail::PromiseBase* root_;
     TimePoint since_{};  // when it began to wait
-    std::uint32_t shields_ = 0;
+    std::uint16_t shields_ = 0;
+    bool restartable_ = false;
     bool cancel_requested_ = false;
     bool done_ = false;
     bool held_ = true;     // a Join looks at it

@@ -48,21 +48,25 @@ std::string Scope::describe_tasks() const {
 
 void Scope::cancel() {
     closing_ = true;
-    cancel_chains();
+    (void)cancel_chains(false);
 }
 
-void Scope::cancel_tasks(const Error& why) {
+void Scope::cancel_tasks(const Error& why, bool restartable_only) {
     if (running_ == 0) return;
     why_cancelled_ = std::make_unique<const Error>(why);
-    cancel_chains();
+    if (!cancel_chains(restartable_only)) why_cancelled_.reset();
 }
 
-void Scope::cancel_chains() {
+bool Scope::cancel_chains(bool restartable_only) {
+    bool any = false;
     for (Link* link = chains_.next; link != &chains_;) {
         Chain& chain = *static_cast<Chain*>(link);
         link = link->next;  // cancelling only queues the chain: the ring stays as it is
+        if (restartable_only && !chain.restartable_) continue;
         chain.cancel();
+        any = true;
     }
+    return any;
 }
 
 Task<> Scope::close() {

@@ -19,7 +19,7 @@ public:
     void cancel();  ///< The first half of close().
     /// Cancels the tasks it has now and takes new ones. `why` is for who awaits them elsewhere: a
     /// caller whose method ends `cancelled` by it hears this instead.
-    void cancel_tasks(const Error& why);
+    void cancel_tasks(const Error& why, bool restartable_only = false);
     const Error* why_cancelled() const { return why_cancelled_.get(); }
     bool closing() const { return closing_; }
     std::size_t running() const { return running_; }  ///< Its tasks that have not ended.
@@ -32,7 +32,7 @@ private:
     friend class Executor;
     friend struct Chain;
     friend class TaskLister;
-    void cancel_chains();
+    bool cancel_chains(bool restartable_only);
     Context context_;
     std::string name_;
     Link chains_, closers_;

@@ -450,11 +450,11 @@ public:
             for (Record* record : exchange_.records({hosted}))
                 for (auto& resident : record->residents) resident.job.cancel();
         }
+        for (Record* record : busy()) record->scope.cancel_tasks(why(*record), true);
         if (co_await quiet_before(host_.executor_.now() + patience)) co_return;
         for (Record* record : busy()) {
             report.cancelled += record->scope.running();
-            record->scope.cancel_tasks(Error(errc::reloading, record->scope.name() + ": module " + module_ +
-                                                                  " was replaced; it may have run"));
+            record->scope.cancel_tasks(why(*record));
         }
         if (co_await quiet_before(host_.executor_.now() + stop_limit)) co_return;
         const auto left = busy();
@@ -564,6 +564,9 @@ private:
                 if (is_busy(*record)) found.push_back(record);
         std::ranges::sort(found, {}, [](const Record* record) { return std::pair(record->id, record->type.name); });
         return found;
+    }
+    Error why(const Record& record) const {
+        return Error(errc::reloading, record.scope.name() + ": module " + module_ + " was replaced; it may have run");
     }
     static bool is_busy(const Record& record) { return record.scope.running() != 0 || record.stopping; }
     Task<bool> quiet_before(TimePoint latest) {

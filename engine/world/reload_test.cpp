@@ -58,6 +58,7 @@ struct Hero : Entity<Hero, Purse> {
         co_await pass_gate();
         co_return "v1 slow";
     }
+    Task<> watch() { co_await pass_gate(); }  // a long wait, as for another node
     std::int32_t walked() {
         std::int32_t sum = 0;
         ground.each<const Place>([&](const Place& p) { sum += p.x; });
@@ -69,7 +70,7 @@ struct Hero : Entity<Hero, Purse> {
         return type<Hero>("Hero", field<&Hero::runs>(), field<&Hero::beats>(), field<&Hero::hooks>(),
                           field<&Hero::name>(), field<&Hero::ground>(), method<&Hero::beat>(), method<&Hero::version>(),
                           method<&Hero::slow>(), method<&Hero::walked>(), method<&Hero::walker>(),
-                          method<&Hero::gone>(), resident<&Hero::run>());
+                          method<&Hero::gone>(), method<&Hero::watch>(restartable), resident<&Hero::run>());
     }
 };
 }  // namespace v1
@@ -352,6 +353,17 @@ TEST_F(ReloadTest, a_method_that_does_not_end_in_time_is_cancelled_by_name) {
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().code(), errc::reloading) << result.error().what();
     EXPECT_EQ(ask<&v1::Hero::version>(), "v3 anna");
+}
+
+TEST_F(ReloadTest, what_is_called_again_anyway_is_not_waited_for) {
+    auto watch = go(scope, as_result(asking<&v1::Hero::watch>(hero)));
+    wait(1ms);
+    const TimePoint begun = world.now();
+    const auto report = carry(types<v3::Hero>, 1s).value();
+    EXPECT_LT(world.now() - begun, 100ms);
+    EXPECT_EQ(report.cancelled, 0u);
+    ASSERT_TRUE(watch.done());
+    EXPECT_EQ(watch.take().error().code(), errc::reloading);
 }
 
 TEST_F(ReloadTest, what_cannot_be_read_changes_nothing) {

@@ -29,7 +29,7 @@ struct Matchmaking : Component<Matchmaking> {
                                  method<&Matchmaking::cancel_match>(Caller::owner),
                                  method<&Matchmaking::rejoin>(Caller::owner),
                                  method<&Matchmaking::match_found>(),
-                                 method<&Matchmaking::stay_queued>(), method<&Matchmaking::watch>());
+                                 method<&Matchmaking::stay_queued>(restartable), method<&Matchmaking::watch>(restartable));
     }
 
 private:

@@ -36,23 +36,24 @@ class ChangeARule(ClusterTest):
         before = cluster.GYRE
         self.addCleanup(setattr, cluster, "GYRE", before)
         self.like_the_repository()
-        self.up("--ports", "0", config={"arena": {"seconds": 5}})
+        self.up("--ports", "0", config={"arena": {"seconds": 8}})
         shell = subprocess.Popen(["bash"], cwd=self.folder, env=self.environment, text=True, stdin=subprocess.PIPE,
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self.addCleanup(shell.kill)
+        self.addCleanup(self.end_shell, shell)
         blocks = list(BLOCK.finditer((ROOT / "docs/change-a-rule.md").read_text()))
         self.assertGreaterEqual(len(blocks), 8)
         bots = None
         for block in blocks:
             hint, script = block["hint"] or "", block["script"]
             if hint == "in the background":
-                bots = subprocess.Popen(script + " --json", shell=True, cwd=self.folder, env=self.environment, text=True,
+                bots = subprocess.Popen(script.strip() + " --json", shell=True, cwd=self.folder, env=self.environment, text=True,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                self.addCleanup(bots.communicate)
                 self.addCleanup(bots.kill)
                 continue
             if hint == "players are there":
                 wait_until("avatars", lambda: len(self.call("lobby_0", "NodeService.entities", '"Avatar"', 20)) == 20, 60)
-            tries = time.monotonic() + (30 if hint == "gold" else 0)
+            tries = time.monotonic() + (90 if hint == "gold" else 0)
             while True:
                 status, output = self.typed(shell, script)
                 if hint != "gold" or json.loads(output)["gold"] >= 500 or time.monotonic() > tries:
@@ -69,6 +70,11 @@ class ChangeARule(ClusterTest):
         self.assertEqual(bots.returncode, 0, err[-2000:])
         self.assertEqual(report["errors"], 0, report)
         self.assertGreater(report["matches_finished"], 0)
+
+    def end_shell(self, shell):
+        shell.stdin.close()
+        shell.stdout.close()
+        shell.wait(20)
 
     def typed(self, shell, script):
         """What one block prints, and how its last command ends."""
