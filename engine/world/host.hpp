@@ -34,7 +34,7 @@ struct HostedType {
     std::string module;                 ///< That brought it; empty: the engine.
     IdMap<Slot> methods;
     std::vector<std::uint64_t> limited;  ///< Methods; a place is never given again.
-    mutable std::vector<Record*> objects;  ///< Alive on the node, in no order.
+    mutable std::vector<Record*> objects;  ///< Alive on the node; in an order that operations make, not addresses.
     bool barred = false;                 ///< Calls wait: its objects are being carried over.
 
 private:

@@ -238,7 +238,7 @@ public:
     }
     const std::vector<const TypeTable*>& before() const { return before_; }
 
-    /// Of these types: services by name, then entities by id.
+    /// Of these types, in the order in which they came and went: mostly that of their memory.
     std::vector<Record*> records(bool (*wanted)(const TypeTable&)) const {
         std::vector<const HostedType*> of;
         for (const auto& [name, hosted] : host_.types_)
@@ -246,13 +246,8 @@ public:
         return records(of);
     }
     std::vector<Record*> records(const std::vector<const HostedType*>& of) const {
-        std::vector<std::tuple<EntityId, std::string_view, Record*>> order;  // without a look at each record again
-        for (const HostedType* hosted : of)
-            for (Record* record : hosted->objects) order.emplace_back(record->id, hosted->table.name, record);
-        std::ranges::sort(order);
         std::vector<Record*> found;
-        found.reserve(order.size());
-        for (const auto& [id, type, record] : order) found.push_back(record);
+        for (const HostedType* hosted : of) found.insert(found.end(), hosted->objects.begin(), hosted->objects.end());
         return found;
     }
     void install(std::span<const TypeTable* const> types) {
@@ -562,7 +557,6 @@ private:
         for (const HostedType* hosted : changed_)
             for (Record* record : hosted->objects)
                 if (is_busy(*record)) found.push_back(record);
-        std::ranges::sort(found, {}, [](const Record* record) { return std::pair(record->id, record->type.name); });
         return found;
     }
     Error why(const Record& record) const {
