@@ -172,7 +172,7 @@ std::vector<std::string> NodeWorkshop::holders(const Code& code) const {
         line += ": task";
         // Where the game waits, not where the engine does it for the game.
         const auto of_game = std::ranges::find_if(task.awaits, [](const std::string& place) {
-            return place.find("gyre/") == std::string::npos && !place.starts_with("engine/");
+            return place.find("gyre/") == std::string::npos && place.find("engine/") == std::string::npos;
         });
         if (!task.awaits.empty()) line += " at " + short_place(of_game != task.awaits.end() ? *of_game : task.awaits.front());
         if (!task.waits_for.empty()) line += " waits for " + task.waits_for;
