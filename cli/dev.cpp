@@ -83,7 +83,11 @@ private:
                     return node::exit_code::refused;
                 }
         }
-        std::erase_if(targets_, [&wanted](const auto& t) { return !std::ranges::count(wanted, t.module); });
+        std::erase_if(targets_, [&wanted](const auto& t) {
+            return std::ranges::none_of(wanted, [&t](const std::string& name) {  // a name, or the path of a studio's own
+                return name == t.module || name.ends_with("/" + t.module + ".so");
+            });
+        });
         if (!targets_.empty()) return node::exit_code::ok;
         say("none of the cluster's modules is built in " + build_);
         return node::exit_code::refused;

@@ -47,10 +47,10 @@ class ClusterTest(unittest.TestCase):
         return subprocess.run([GYRE, *map(str, arguments)], cwd=self.folder, env=self.environment,
                               capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
 
-    def start_up(self, *arguments):
+    def start_up(self, *arguments, command="up", gyre=GYRE):
         out, err = open(self.folder / "out", "w"), open(self.folder / "err", "w")
         with out, err:
-            up = subprocess.Popen([GYRE, "up", *map(str, arguments)], cwd=self.folder, env=self.environment,
+            up = subprocess.Popen([str(gyre), command, *map(str, arguments)], cwd=self.folder, env=self.environment,
                                   stdout=out, stderr=err, stdin=subprocess.DEVNULL, start_new_session=True)
         self.addCleanup(self.kill, up)
         return up
