@@ -63,7 +63,6 @@ Rollout::Rollout(ClusterClient& client, std::vector<cluster::NodeInfo> nodes,
 
 /// The file's path on the node's machine; it is sent when that machine does not have it.
 std::string Rollout::place(const cluster::NodeInfo& node, const ModuleFile& file) {
-    if (node.address.is_loopback()) return file.path;
     std::ifstream in(file.path, std::ios::binary);
     const std::string bytes(std::istreambuf_iterator<char>(in), {});
     if (bytes.size() > ReloadService::upload_bytes_max)
@@ -93,8 +92,8 @@ bool Rollout::bring_to(const cluster::NodeInfo& node, const ModuleFile& file, co
     std::size_t width = 0;
     for (const auto& one : nodes_) width = std::max(width, one.name.size());
     const std::string name = "  " + padded(node.name, width) + "  ";
+    bool swapped = false;
     try {
-        Done done{node, client_.ask<&ReloadService::vitals>(node.address, short_limit, file.module), {}};
         node::ReloadRequest request;
         request.module = file.module;
         request.file = place(node, file);
@@ -115,11 +114,12 @@ bool Rollout::bring_to(const cluster::NodeInfo& node, const ModuleFile& file, co
             line += "paused " + readable_ms(report.swap_ms);
         tell_(line + styled(STDERR_FILENO, Style::dim, "  (check " + readable_ms(report.check_ms) + ")"));
         for (const auto& warning : report.warnings) tell_("    " + styled(STDERR_FILENO, Style::yellow, "warning: ") + warning);
-        done.after = client_.ask<&ReloadService::vitals>(node.address, short_limit, file.module);
-        done_.push_back(std::move(done));
+        done_.push_back({node, {}});
+        swapped = true;
+        done_.back().at_swap = client_.ask<&ReloadService::vitals>(node.address, short_limit, file.module);
         return true;
     } catch (const Error& error) {
-        tell_(name + styled(STDERR_FILENO, Style::red, "refused: ") + error.what());
+        tell_(name + styled(STDERR_FILENO, Style::red, swapped ? "does not answer: " : "refused: ") + error.what());
         return false;
     }
 }
@@ -127,7 +127,7 @@ bool Rollout::bring_to(const cluster::NodeInfo& node, const ModuleFile& file, co
 std::string Rollout::what_is_wrong(const Done& done, const ModuleFile& file) {
     try {
         const auto now = client_.ask<&ReloadService::vitals>(done.node.address, 2s, file.module);
-        if (now.pid != done.after.pid) return "its process died and was started again";
+        if (now.pid != done.at_swap.pid) return "its process died and was started again";
         for (const auto& state : client_.ask<&ReloadService::builds>(done.node.address, 2s))
             if (state.module == file.module && state.build != file.build) {
                 for (const auto& entry : client_.ask<&ReloadService::audit>(done.node.address, 2s, 50u))
@@ -138,7 +138,7 @@ std::string Rollout::what_is_wrong(const Done& done, const ModuleFile& file) {
             }
         node::Decline decline;
         decline.tick_factor = 2;
-        return decline.reason({}, done.before, now);
+        return decline.reason({}, done.at_swap, now);
     } catch (const Error& error) {
         return std::string("it does not answer: ") + error.what();
     }

@@ -40,7 +40,7 @@ public:
 private:
     struct Done {
         cluster::NodeInfo node;
-        node::Vitals before, after;
+        node::Vitals at_swap;
     };
     std::string place(const cluster::NodeInfo& node, const ModuleFile& file);
     bool bring_to(const cluster::NodeInfo& node, const ModuleFile& file, const Settings& settings);

@@ -143,8 +143,7 @@ Vitals NodeWorkshop::vitals(const std::string& module) const {
     vitals.pid = static_cast<std::uint64_t>(::getpid());
     for (const auto& [name, stats] : parts_.host.method_stats()) {
         if (!types.contains(std::string_view(name).substr(0, name.find('.')))) continue;
-        vitals.calls += stats.calls;
-        vitals.failed += stats.failed;
+        if (stats.calls) vitals.methods.push_back({name, stats.calls, stats.failed});
     }
     for (const auto& sample : parts_.metrics.snapshot().samples) {
         if (sample.name == "gyre_world_tick_overruns_total") vitals.overruns += static_cast<std::uint64_t>(sample.value);

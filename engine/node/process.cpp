@@ -126,6 +126,7 @@ public:
           }) {}
 
     int run(const std::function<void(const ClusterFile&)>& ready) {
+        (void)::signal(SIGXFSZ, SIG_IGN);  // a file too large is an error of who writes it, not the end
         loop_.on_signal({SIGINT, SIGTERM, SIGHUP}, [this](int number) { on_signal(number); });
         if (auto prepared = prepare(); !prepared) return tell(prepared.error());
         loop_.executor().on_dropped_failure = [](const Error& error) {

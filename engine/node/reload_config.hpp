@@ -10,7 +10,7 @@ struct ReloadConfig {
     std::chrono::milliseconds stuck{2000};         ///< [100 ms, 1 min] without a loop turn in probation.
     std::chrono::milliseconds deadline{2000};      ///< [0, 5 min] that methods in flight have in a full reload.
     std::chrono::milliseconds check_limit{20'000}; ///< [1 s, 10 min] that the check of a file may take.
-    double failures = 0.1;    ///< [0, 1] that the share of failed calls may rise in probation.
+    double failures = 0.1;    ///< [0, 1] that the share of failed calls of a method may rise.
     double overruns = 0.2;    ///< [0, 1] that the share of late ticks may rise in probation.
     Result<> validate() const;
     static consteval auto describe() {

@@ -23,19 +23,27 @@ Reloader& reloader() {
 Result<std::string> append(const std::string& folder, const std::string& key, std::uint64_t offset, const Bytes& chunk) {
     (void)::mkdir(folder.c_str(), 0700);
     const std::string path = folder + "/" + key + ".so";
-    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | (offset == 0 ? O_TRUNC : O_APPEND), 0600);
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC | (offset == 0 ? O_CREAT | O_TRUNC : O_APPEND), 0600);
     const auto refused = [&path](int reason) {
-        return Error(errc::refused, "cannot write " + path + ": " + std::strerror(reason));
+        const bool full = reason == ENOSPC || reason == EDQUOT || reason == EFBIG;
+        return Error(full ? "disk_full" : errc::refused, "cannot write " + path + ": " + std::strerror(reason));
     };
-    if (fd < 0) return refused(errno);
     struct stat found{};
-    const bool here = ::fstat(fd, &found) == 0 && static_cast<std::uint64_t>(found.st_size) == offset;
-    const bool written = here && ::write(fd, chunk.data(), chunk.size()) == static_cast<ssize_t>(chunk.size());
-    const int reason = errno;
-    ::close(fd);
+    if (fd < 0 && !(offset > 0 && errno == ENOENT)) return refused(errno);
+    const bool here = fd >= 0 && ::fstat(fd, &found) == 0 && static_cast<std::uint64_t>(found.st_size) == offset;
+    int reason = 0;
+    for (BytesView left = chunk; here && reason == 0 && !left.empty();) {
+        const ssize_t n = ::write(fd, left.data(), left.size());
+        if (n >= 0) left = left.subspan(static_cast<std::size_t>(n));
+        else if (errno != EINTR) reason = errno;
+    }
+    if (fd >= 0) ::close(fd);
     if (!here) return Error(errc::conflict, "upload " + key + ": it has " + std::to_string(found.st_size) +
                                                 " bytes, not " + std::to_string(offset));
-    if (!written) return refused(reason ? reason : ENOSPC);
+    if (reason) {
+        (void)::unlink(path.c_str());  // begins anew
+        return refused(reason);
+    }
     return path;
 }
 

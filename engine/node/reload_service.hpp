@@ -21,7 +21,8 @@ struct ReloadService : Service<ReloadService> {
     /// Whether the node's machine has these bytes at that path. hash: fnv1a of them.
     Task<bool> has_file(std::string path, std::uint64_t bytes, std::uint64_t hash);
     /// The next piece of a file; `key` (hex digits) names it. offset 0 begins anew. Its path on the node's
-    /// machine. Errors: bad_arguments, too_large, conflict (offset is not where the last piece ended).
+    /// machine. Errors: bad_arguments, too_large, conflict (offset is not where the last piece ended),
+    /// disk_full (then it has to begin anew).
     Task<std::string> upload(std::string key, std::uint64_t offset, Bytes chunk);
 
     /// Reads the configuration of the process again; applies it unless check_only.

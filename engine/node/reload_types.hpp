@@ -71,24 +71,35 @@ struct ModuleState {
     }
 };
 
+/// Calls of one method since the node started, timers included.
+struct MethodVitals {
+    std::string method;  ///< "Bag.take"
+    std::uint64_t calls = 0, failed = 0;
+    static consteval auto describe() {
+        return type<MethodVitals>("MethodVitals", field<&MethodVitals::method>(), field<&MethodVitals::calls>(),
+                                  field<&MethodVitals::failed>());
+    }
+};
+
 /// What a module did on a node since it started: counters that only grow.
 struct Vitals {
-    std::uint64_t calls = 0, failed = 0;
+    std::vector<MethodVitals> methods;  ///< By name; none that was never called.
     std::uint64_t ticks = 0, overruns = 0;  ///< Of all worlds of the node.
     double tick_ms = 0;                     ///< In all of them together.
     std::uint64_t pid = 0;
     static consteval auto describe() {
-        return type<Vitals>("Vitals", field<&Vitals::calls>(), field<&Vitals::failed>(), field<&Vitals::ticks>(),
-                            field<&Vitals::overruns>(), field<&Vitals::tick_ms>(), field<&Vitals::pid>());
+        return type<Vitals>("Vitals", field<&Vitals::methods>(), field<&Vitals::ticks>(), field<&Vitals::overruns>(),
+                            field<&Vitals::tick_ms>(), field<&Vitals::pid>());
     }
 };
 
-/// How much worse `now` is than before: what a probation and a canary go by.
+/// How much worse `now` is than before: what a probation and a canary go by. Each method is judged by
+/// itself, so that timers and the busiest method hide nothing; the worst one is named.
 struct Decline {
-    double failures = 0.1;       ///< Rise of the share of failed calls that is too much.
+    double failures = 0.1;       ///< Rise of the share of failed calls of a method that is too much.
     double overruns = 0.2;       ///< The same of ticks that took longer than their period.
     double tick_factor = 0;      ///< Ticks that take so many times as long are too much; 0: not looked at.
-    std::uint64_t calls_min = 20, ticks_min = 30;  ///< Fewer since the swap say nothing.
+    std::uint64_t calls_min = 20, ticks_min = 30;  ///< Fewer since the swap (of the method) say nothing.
     /// at_start: as the node started (all zero) or a time before the swap; at_swap; now. Empty: all is well.
     std::string reason(const Vitals& at_start, const Vitals& at_swap, const Vitals& now) const;
 };

@@ -179,7 +179,6 @@ Task<ReloadReport> Reloader::bring(ReloadRequest request, std::string action) {
             if (parts_.watchdog && !was_watched) parts_.watchdog->arm(parts_.config().stuck, watched(name));
             const TimePoint swapping = parts_.io.measure_now();
             CodePtr old = module.code;
-            const Vitals at_swap = parts_.workshop.vitals(name);
             try {
                 if (full) {
                     const Duration deadline =
@@ -199,7 +198,7 @@ Task<ReloadReport> Reloader::bring(ReloadRequest request, std::string action) {
             run_on(module, code);
             module.file = tried;
             module.who = request.who;
-            module.at_swap = at_swap;
+            module.at_swap = parts_.workshop.vitals(name);  // what the reload itself cancelled is not the build's fault
             module.probation_until = parts_.io.now() + parts_.config().probation;
             // What never was trusted is nothing to come back to.
             if (was_watched) replaced(module, std::move(old));

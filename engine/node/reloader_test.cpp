@@ -4,78 +4,11 @@
 #include <filesystem>
 #include <fstream>
 #include <gyre/io/loop.hpp>
-#include <gyre/node/reloader.hpp>
+#include <gyre/node/fake_workshop_test.hpp>
 #include <gyre/task/compose.hpp>
 
 namespace gyre::node {
 namespace {
-
-struct FakeCode : Code {
-    explicit FakeCode(std::string id, int& alive) : id_(std::move(id)), alive_(alive) { ++alive_; }
-    ~FakeCode() override { --alive_; }
-    const std::string& module() const override { return module_; }
-    const std::string& build() const override { return id_; }
-    std::uint64_t frames() const override { return frames_; }
-    std::uint64_t closures() const override { return 0; }
-    std::string id_, module_ = "arena";
-    std::uint64_t frames_ = 0;
-    int& alive_;
-};
-
-/// A file is a build whose id is its text: "b", "b layout", "b broken", "b fails".
-class FakeWorkshop : public Workshop {
-public:
-    explicit FakeWorkshop(std::string folder) : folder_(std::move(folder)) {}
-    Result<Kept> keep(std::string file) override {
-        std::string text;
-        if (!std::getline(std::ifstream(file), text)) return Error(errc::not_found, "no file " + file);
-        const std::string kept = folder_ + "/kept-" + text;
-        std::ofstream(kept) << text;
-        return Kept{"arena", {text, kept, 0}};
-    }
-    Check prepare_check(const BuildFile& kept, const std::string&, Duration) override {
-        return [broken = kept.build.find("broken") != std::string::npos]() -> Result<std::vector<std::string>> {
-            if (broken) return Error(errc::bad_data, "undefined symbol: nothing");
-            return std::vector<std::string>{};
-        };
-    }
-    Result<CodePtr> load(BuildFile kept) override {
-        last_ = std::make_shared<FakeCode>(kept.build, alive);
-        return CodePtr(last_);
-    }
-    std::string installed(std::string) override { return "a"; }
-    void tidy(std::string, std::vector<std::string> keep) override { kept_at_last = std::move(keep); }
-    world::Changes compare(const Code& code) const override {
-        world::Changes changes;
-        if (code.build().find("layout") != std::string::npos || running.find("layout") != std::string::npos)
-            changes.types.push_back({"Bag", world::Change::layout, {"gold: long -> short"}, 3});
-        return changes;
-    }
-    Result<> swap(const Code& code) override {
-        if (code.build().find("fails") != std::string::npos) return Error(errc::refused, "on_after_reload threw");
-        running = code.build();
-        swaps.push_back(running);
-        return {};
-    }
-    Task<world::CarryReport> carry_over(CodePtr code, Duration) override {
-        co_await sleep(30ms);
-        running = code->build();
-        swaps.push_back("carried " + running);
-        co_return world::CarryReport{3, 100, 0, 1};
-    }
-    Vitals vitals(const std::string&) const override { return now; }
-    std::vector<std::string> holders(const Code&) const override { return {"Match/12: task at match.cpp:88"}; }
-
-    std::shared_ptr<FakeCode> last() { return std::exchange(last_, nullptr); }
-    std::string running = "a";
-    std::vector<std::string> swaps, kept_at_last;
-    Vitals now;
-    int alive = 0;
-
-private:
-    std::string folder_;
-    std::shared_ptr<FakeCode> last_;
-};
 
 class ReloaderTest : public testing::Test {
 protected:
@@ -122,6 +55,18 @@ protected:
     }
     ModuleState state() { return reloader_->states().at(0); }
     void until(const std::function<bool()>& done) { ASSERT_TRUE(loop_.run_until(done)); }
+    void expect_left_alone(const std::string& build) {
+        loop_.run_until([] { return false; }, 250ms);
+        EXPECT_EQ(workshop_.running, build);
+    }
+    void until_taken_back(const std::string& reason) {
+        until([this] { return audit_.read(1).back().result == "rolled_back"; });
+        EXPECT_EQ(workshop_.running, "a");
+        EXPECT_EQ(audit_.read(1).back().reason, reason);
+        EXPECT_EQ(load().find("arena")->current.build, "a");
+        EXPECT_EQ(state().bad, std::vector<std::string>{"b"});
+        EXPECT_EQ(state().probation_ms, 0);
+    }
     void until_trusted() {
         until([this] { return audit_.read(100).back().action == "confirm"; });
     }
@@ -249,22 +194,40 @@ TEST_F(ReloaderTest, two_at_once_one_is_refused_and_told_whose) {
 }
 
 TEST_F(ReloaderTest, a_build_whose_calls_fail_is_taken_back_and_is_bad) {
-    workshop_.now.calls = 1'000;
-    workshop_.now.failed = 100;  // a tenth is usual here
+    auto& take = workshop_.now.methods[1];
+    take.calls = 1'000;
+    take.failed = 100;  // a tenth is usual here
     config_.probation = 10s;
     ASSERT_TRUE(reload("b"));
-    workshop_.now.calls += 50;
-    workshop_.now.failed += 8;
-    loop_.run_until([] { return false; }, 250ms);
-    EXPECT_EQ(workshop_.running, "b") << "not worse than usual";
-    workshop_.now.calls += 50;
-    workshop_.now.failed += 40;
-    until([this] { return workshop_.running == "a"; });
-    until([this] { return audit_.read(1).back().result == "rolled_back"; });
-    EXPECT_EQ(audit_.read(1).back().reason, "failed calls rose from 10.0 % to 48.0 % of 100");
-    EXPECT_EQ(load().find("arena")->current.build, "a");
-    EXPECT_EQ(state().bad, std::vector<std::string>{"b"});
-    EXPECT_EQ(state().probation_ms, 0);
+    workshop_.now.methods[0].calls += 100'000;  // a timer that never fails hides nothing
+    take.calls += 50;
+    take.failed += 8;
+    expect_left_alone("b");
+    take.calls += 50;
+    take.failed += 40;
+    until_taken_back("failed calls of Bag.take rose from 10.0 % to 48.0 % of 100");
+}
+
+TEST_F(ReloaderTest, a_build_whose_ticks_are_late_is_taken_back_and_is_bad) {
+    auto& now = workshop_.now;
+    now.ticks = 10'000;
+    now.overruns = 500;
+    config_.probation = 10s;
+    ASSERT_TRUE(reload("b"));
+    now.ticks += 29;
+    now.overruns += 29;
+    expect_left_alone("b");  // too few to say
+    now.ticks += 71;
+    now.overruns += 1;
+    until_taken_back("late ticks rose from 5.0 % to 30.0 % of 100");
+}
+
+TEST_F(ReloaderTest, calls_that_the_reload_cancelled_are_not_the_fault_of_the_build) {
+    config_.probation = 10s;
+    workshop_.cancelled = 30;
+    ASSERT_TRUE(reload("b layout"));
+    workshop_.now.methods[0].calls += 30;
+    expect_left_alone("b layout");
 }
 
 TEST_F(ReloaderTest, rolling_back_brings_a_former_build) {

@@ -1,7 +1,10 @@
 """gyre reload: new code under a running cluster, and the ways back."""
 import json
 import re
+import resource
+import shutil
 import struct
+import subprocess
 import threading
 import time
 import unittest
@@ -162,13 +165,44 @@ class Reload(ClusterTest):
         pid = self.nodes()["probe_0"]["pid"]
         self.work("probe_0", 3)
         self.reload("failing", "--node", "probe_0")
-        # Timers are calls, too: nearly half of all have to fail.
         end = time.monotonic() + 30
         while not self.states()["probe_0"]["bad"] and time.monotonic() < end:
             self.work("probe_0", 5)
         back = [e for e in self.audit() if e["result"] == "rolled_back"]
-        self.assertRegex(back[-1]["reason"], r"failed calls rose from 0.0 % to \d")
+        self.assertRegex(back[-1]["reason"], r"failed calls of Probe.work rose from 0.0 % to 100.0 % of \d\d")
         self.assertEqual((self.rule(), self.nodes()["probe_0"]["pid"]), ("good", pid))
+
+    def test_a_full_disk_is_named_and_the_old_build_runs_on(self):
+        self.up(config=CONFIG)
+        pid = self.nodes()["probe_0"]["pid"]
+        builds = self.data / "modules/builds"
+        before = sorted(builds.iterdir())
+        limits = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, ((PROBE / "better.so").stat().st_size - 1, limits[1]))
+        told = self.reload("better", code=1)
+        self.assertRegex(told, r"disk_full: .*modules/builds/probe-\w+\.so: File too large")
+        self.assertRegex(self.audit()[-1]["reason"], "disk_full: .*modules/builds/probe-")
+        self.assertEqual([self.rule("probe_0"), self.rule("probe_1")], ["good", "good"])
+        self.assertEqual(sorted(builds.iterdir()), before)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+        self.reload("better")
+        self.assertEqual(self.rule(), "better")
+
+    def test_a_file_that_the_machine_of_a_node_has_not_is_sent(self):
+        here = self.folder / "here"
+        private = ["unshare", "--map-root-user", "--mount"]  # a folder that only the command sees
+        if not shutil.which("unshare") or subprocess.run([*private, "true"], capture_output=True).returncode:
+            self.skipTest("this machine has no namespaces for users")
+        here.mkdir()
+        self.up(config=CONFIG)
+        done = subprocess.run([*private, "sh", "-ec", 'mount -t tmpfs none "$1"; cp "$2" "$1"; exec "$3" reload "$1/better.so"',
+                               "sh", here, PROBE / "better.so", GYRE],
+                              cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(str(here), done.stderr)
+        self.assertEqual([self.rule("probe_0"), self.rule("probe_1")], ["better", "better"])
+        sent = list((self.data / "modules/uploads").iterdir())
+        self.assertEqual([file.read_bytes() == (PROBE / "better.so").read_bytes() for file in sent], [True])
 
     def test_a_canary_that_fails_takes_all_back(self):
         self.up("--processes", config={**CONFIG, "reload": {"probation": "20s"}})

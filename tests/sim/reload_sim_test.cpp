@@ -102,6 +102,28 @@ TEST_P(ReloadSim, running_matches_end_and_are_paid) {
     expect_whole(cluster);
 }
 
+TEST_P(ReloadSim, players_of_a_battle_node_that_dies_of_its_new_build_are_told_and_play_on) {
+    SimCluster cluster(seeded(4));
+    const auto each = [&cluster](auto holds) {
+        for (std::size_t i = 0; i < cluster.players(); ++i)
+            if (!holds(cluster.player(i))) return false;
+        return true;
+    };
+    cluster.begin([](Player& player) { return player.endure(1); });
+    ASSERT_TRUE(cluster.world.run_until([&] { return each([](Player& p) { return p.snapshots >= 10; }); }, 30s));
+    const std::string battle = battle_with_matches(cluster);
+    reload(cluster, battle, "arena");
+    cluster.world.run_for(100ms);
+    EXPECT_TRUE(each([](Player& p) { return p.lost.empty(); })) << "the reload itself cost nobody the match";
+    cluster.kill(battle);
+    EXPECT_TRUE(cluster.world.run_until([&] { return each([](Player& p) { return p.lost.size() == 1; }); }, 2s));
+    cluster.finish(1min);
+    cluster.restart(battle);
+    cluster.settle();
+    cluster.together([](Player& player) { return player.play(); }, 1min);
+    expect_whole(cluster);
+}
+
 TEST_P(ReloadSim, who_waits_for_a_match_waits_on) {
     ClusterOptions options = seeded(3);
     options.config = R"({"dispatcher": {"players": 3, "players_min": 3}})";
