@@ -52,6 +52,11 @@ public:
         swaps.push_back(running);
         return {};
     }
+    Task<> start_added_services() override {
+        if (!start_failure.empty()) throw Error(start_failure, "a service does not start");
+        co_return;
+    }
+    std::string start_failure;
     Task<world::CarryReport> carry_over(CodePtr code, Duration) override {
         co_await sleep(30ms);
         running = code->build();

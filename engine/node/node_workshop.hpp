@@ -49,6 +49,7 @@ public:
     world::Changes compare(const Code& code) const override;
     Result<> swap(const Code& code) override;
     Task<world::CarryReport> carry_over(CodePtr code, Duration deadline) override;
+    Task<> start_added_services() override { return parts_.host.start_added_services(parts_.host.node().role); }
     Vitals vitals(const std::string& module) const override;
     std::vector<std::string> holders(const Code& code) const override;
 

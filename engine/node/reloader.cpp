@@ -190,6 +190,12 @@ Task<ReloadReport> Reloader::bring(ReloadRequest request, std::string action) {
                 } else {
                     parts_.workshop.swap(*code).value();
                 }
+                const auto started = co_await as_result(parts_.workshop.start_added_services());
+                if (!started) {
+                    if (full) (void)co_await parts_.workshop.carry_over(old, parts_.config().deadline);
+                    else parts_.workshop.swap(*old).value();
+                    throw Error(started.error());
+                }
             } catch (...) {
                 if (parts_.watchdog && !was_watched) parts_.watchdog->disarm(watched(name));
                 throw;

@@ -46,6 +46,8 @@ public:
     virtual world::Changes compare(const Code& code) const = 0;
     virtual Result<> swap(const Code& code) = 0;
     virtual Task<world::CarryReport> carry_over(CodePtr code, Duration deadline) = 0;
+    /// Services that the code brought; all of them, or it throws and there is none.
+    virtual Task<> start_added_services() = 0;
     virtual Vitals vitals(const std::string& module) const = 0;
     virtual std::vector<std::string> holders(const Code& code) const = 0;
 };

@@ -145,6 +145,10 @@ TEST_F(ReloaderTest, what_fails_leaves_the_old_one_and_says_why) {
     };
     expect("b broken", errc::bad_data, "undefined symbol");
     expect("b fails", errc::refused, "on_after_reload threw");
+    workshop_.start_failure = "cracked";
+    expect("b", "cracked", "does not start");
+    EXPECT_EQ(workshop_.swaps, (std::vector<std::string>{"b", "a"})) << "and back";
+    workshop_.start_failure.clear();
     ReloadRequest missing = request("b");
     missing.file += ".so";
     EXPECT_FALSE(loop_.run_task(as_result(reloader_->reload(missing))));

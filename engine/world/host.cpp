@@ -291,15 +291,26 @@ Task<> Host::start_services(std::string_view role) {
     }
 }
 
+Task<> Host::start_added_services(std::string role) {
+    const std::size_t before = services_.size();
+    const auto started = co_await as_result(start_services(role));
+    if (started) co_return;
+    Shield shield;
+    while (services_.size() > before) co_await stop_last_service();
+    throw Error(started.error());
+}
+
+Task<> Host::stop_last_service() {
+    Record& record = *services_.back();
+    co_await stop(record);
+    for (const auto& method : record.type.methods)
+        if (Record** at = service_by_method_.find(method.id); at && *at == &record)
+            service_by_method_.erase(method.id);
+    services_.pop_back();
+}
+
 Task<> Host::stop_services() {
-    while (!services_.empty()) {
-        Record& record = *services_.back();
-        co_await stop(record);
-        for (const auto& method : record.type.methods)
-            if (Record** at = service_by_method_.find(method.id); at && *at == &record)
-                service_by_method_.erase(method.id);
-        services_.pop_back();
-    }
+    while (!services_.empty()) co_await stop_last_service();
 }
 
 Record* Host::find_service(std::string_view name) const {

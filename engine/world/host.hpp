@@ -168,6 +168,8 @@ public:
     Task<CarryReport> carry_over(std::string module, std::span<const TypeTable* const> types, Duration patience);
     /// Creates the services of a role that are not there yet and waits for their on_start.
     Task<> start_services(std::string_view role);
+    /// The same after a swap that brought services: does one fail, those are ended, and it throws.
+    Task<> start_added_services(std::string role);
     Task<> stop_services();  ///< In reverse order of their start.
     Record* find_service(std::string_view name) const;
     /// Destroys every entity; each is saved. From now on calls load none.
@@ -201,6 +203,7 @@ private:
                          rpc::IncomingCall call, Bytes arguments, rpc::Responder respond);
     Task<> start(Record& record);
     Task<> stop(Record& record);
+    Task<> stop_last_service();
     class Exchange;
     class Carriage;
     struct Held {

@@ -400,6 +400,31 @@ TEST_F(ReloadTest, a_hook_that_throws_takes_it_back) {
     EXPECT_TRUE(log.has("world.reload_hook_failed", "v1"));
 }
 
+struct Bell : Service<Bell> {
+    static inline bool broken = false;
+    Task<> on_start() {
+        if (broken) throw Error("cracked");
+        co_return;
+    }
+    static consteval auto describe() { return type<Bell>("Bell"); }
+};
+
+TEST_F(ReloadTest, services_that_come_are_started_or_the_swap_can_be_taken_back) {
+    ASSERT_TRUE(swap((types<v2::Hero, Bell>)));
+    Bell::broken = true;
+    const auto failed = start(as_result(host.start_added_services("")));
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error().code(), "cracked");
+    ASSERT_TRUE(swap(types<v1::Hero>)) << "nothing of it is left";
+    Bell::broken = false;
+    ASSERT_TRUE(swap((types<v2::Hero, Bell>)));
+    start(host.start_added_services(""));
+    EXPECT_NE(host.find_service("Bell"), nullptr);
+    start(host.start_added_services(""));
+    EXPECT_EQ(host.find_service("Bell")->hosted.objects.size(), 1u) << "once";
+    start(host.stop_services());
+}
+
 TEST_F(ReloadTest, types_come_and_go) {
     ASSERT_TRUE(host.add_types(types<v3::Hero>, "other").error().is(errc::conflict));
     struct Lamp : Entity<Lamp> {
