@@ -29,6 +29,6 @@ endif()
 
 # The game that docs/writing-a-game.md shows.
 set(duel ${PROJECT_SOURCE_DIR}/docs/examples/duel)
-gyre_test(duel_test LABEL docs unit LINKS gyre_match SOURCES ${duel}/duel.cpp ${duel}/duel_test.cpp)
+gyre_test(duel_test LABEL docs unit LINKS gyre_match SOURCES ${duel}/duel.cpp ${duel}/duel_test.cpp ${duel}/migrate_test.cpp)
 add_executable(duel_play ${duel}/play.cpp)
 target_link_libraries(duel_play PRIVATE gyre_client gyre_services)
