@@ -86,6 +86,9 @@ def thousand_swaps():
         bots = Bots(data)
         try:
             wait_until("cluster.json", lambda: readable_json(Path(data) / "cluster.json"), up)
+            # Players once, so that the nodes have opened their links to each other.
+            subprocess.run([GYRE, "bots", "--data", data, "--count", str(BOTS), "--duration", "12s", "--seed", "99"],
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT, timeout=60, check=True)
             for swap in range(2 * len(NODES)):
                 reload(data, NODES[swap % len(NODES)], files[swap // len(NODES) % 2])
             time.sleep(12)  # Trusted by now; the build before is a file only.
