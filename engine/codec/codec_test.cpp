@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <gyre/codec/codec.hpp>
+#include <cmath>
 #include <random>
 
 namespace gyre {
@@ -44,6 +45,22 @@ struct gyre::EnumTraits<codec_test::Bits> {
 using namespace codec_test;
 
 namespace {
+
+struct Options {
+    std::uint16_t port = 1;
+    std::chrono::milliseconds wait{};
+    double share = 0;
+    std::optional<int> most;
+    std::uint64_t big = 0;
+    std::string key;
+    static consteval auto describe() {
+        using O = Options;
+        return gyre::type<O>(
+            "Options", field<&O::port>(about("where"), range(1, 65'535), live, persist, "gate_port"),
+            field<&O::wait>(range(10ms, 1min)), field<&O::share>(unit("of all"), range(0, 0.5)),
+            field<&O::most>(range_min(-2)), field<&O::big>(range_min(8)), field<&O::key>(secret));
+    }
+};
 
 enum class Color : std::uint8_t { red, green = 3, blue };
 
@@ -186,6 +203,36 @@ static_assert(Serializable<Everything> && Serializable<std::optional<Gem>>);
 static_assert(!Serializable<int*> && !Serializable<Player*> && !Serializable<std::string_view>);
 static_assert(enum_name(Color::green) == "green" && enum_name(static_cast<Color>(1)).empty());
 static_assert(enum_value<Color>("blue") == Color::blue && !enum_value<Color>("purple"));
+
+TEST(Describe, fields_carry_options_in_any_order) {
+    constexpr auto port = described_member<&Options::port>();
+    EXPECT_EQ(port.name, "gate_port");
+    EXPECT_EQ(port.flags, persist);
+    EXPECT_EQ(port.about, "where");
+    EXPECT_TRUE(port.live && !port.secret);
+    EXPECT_EQ(port.bounds.min_as<std::uint16_t>(), 1);
+    EXPECT_EQ(port.bounds.max_as<std::uint16_t>(), 65'535);
+    EXPECT_EQ(described_member<&Options::share>().unit, "of all");
+    EXPECT_EQ(described_member<&Options::wait>().bounds.max_as<std::chrono::milliseconds>(), 1min);
+    constexpr auto key = described_member<&Options::key>();
+    EXPECT_TRUE(key.secret && !key.live && !key.bounds.any());
+    EXPECT_TRUE(key.bounds.contains(std::string("any")));
+}
+
+TEST(Describe, ranges_include_their_ends) {
+    constexpr Bounds wait = described_member<&Options::wait>().bounds;
+    EXPECT_TRUE(wait.contains(10ms) && wait.contains(60'000ms));
+    EXPECT_FALSE(wait.contains(9ms) || wait.contains(60'001ms));
+    constexpr Bounds share = described_member<&Options::share>().bounds;
+    EXPECT_TRUE(share.contains(0.0) && share.contains(0.5));
+    EXPECT_FALSE(share.contains(0.51) || share.contains(-0.01) || share.contains(std::nan("")));
+    constexpr Bounds most = described_member<&Options::most>().bounds;
+    EXPECT_TRUE(most.contains(std::optional<int>()) && most.contains(std::optional<int>(-2)));
+    EXPECT_FALSE(most.contains(std::optional<int>(-3)));
+    constexpr Bounds big = described_member<&Options::big>().bounds;
+    EXPECT_TRUE(big.contains(~std::uint64_t{0}));
+    EXPECT_FALSE(big.contains(std::uint64_t{7}));
+}
 
 TEST(Describe, flags_and_names_reach_the_field_table) {
     const auto fields = fields_of<Bag>();

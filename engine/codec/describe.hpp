@@ -5,6 +5,7 @@
 #include <string_view>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 namespace gyre {
 
@@ -42,6 +43,75 @@ struct Limit {
 };
 consteval Limit limit_at_once(std::uint32_t calls) { return {.at_once = calls}; }
 consteval Limit limit_per_second(std::uint32_t calls) { return {.per_second = calls}; }
+
+/// Options of a field that people set, in a configuration. They cost nothing at run time.
+template <class A, class B>
+struct Range {
+    A min;
+    B max;
+};
+struct Unbounded {};
+/// What a number, a duration or an optional of those may be, ends included: range(576, 1400),
+/// range(10ms, 10s).
+template <class A, class B>
+consteval Range<A, B> range(A min, B max) {
+    return {min, max};
+}
+template <class A>
+consteval Range<A, Unbounded> range_min(A min) {
+    return {min, {}};
+}
+struct Unit {
+    std::string_view text;
+};
+/// What is counted, for people: unit("KiB"). A duration needs none.
+consteval Unit unit(std::string_view text) { return {text}; }
+struct About {
+    std::string_view text;
+};
+/// One line for people: about("where clients connect").
+consteval About about(std::string_view text) { return {text}; }
+/// A changed value counts without a restart.
+struct Live {};
+inline constexpr Live live{};
+/// Never shown: in a log, a report or by a command.
+struct Secret {};
+inline constexpr Secret secret{};
+
+/// The range of a field. Of a duration in the ticks of its own type.
+struct Bounds {
+    struct End {
+        long long whole = 0;
+        double real = 0;
+        constexpr explicit End() = default;
+        template <class V>
+        constexpr explicit End(V value)
+            : whole(std::is_floating_point_v<V> ? 0 : static_cast<long long>(value)), real(static_cast<double>(value)) {}
+    };
+    bool has_min = false, has_max = false;
+    End min{}, max{};
+
+    constexpr bool any() const { return has_min || has_max; }
+    /// Of what cannot have a range, and of an empty optional: true.
+    template <class V>
+    constexpr bool contains(const V& value) const;
+    template <class V>
+    constexpr V min_as() const {
+        return as<V>(min);
+    }
+    template <class V>
+    constexpr V max_as() const {
+        return as<V>(max);
+    }
+
+private:
+    template <class V>
+    static constexpr V as(End end) {
+        if constexpr (requires { typename V::period; }) return V(as<typename V::rep>(end));
+        else if constexpr (std::is_floating_point_v<V>) return static_cast<V>(end.real);
+        else return static_cast<V>(end.whole);
+    }
+};
 
 /// What a caller gets from a method that returns T.
 template <class T>
@@ -83,6 +153,46 @@ struct SignatureOf<R (C::*)(P...) noexcept> : std::type_identity<Signature<R, C,
 template <class R, class C, class... P>
 struct SignatureOf<R (C::*)(P...) const noexcept> : std::type_identity<Signature<R, C, P...>> {};
 
+template <class V>
+inline constexpr bool is_duration = requires {
+    typename V::rep;
+    typename V::period;
+};
+template <class V>
+inline constexpr bool is_optional = requires(const V& value) {
+    value.has_value();
+    *value;
+};
+/// What a range of a V is about; void: a V has no range.
+template <class V>
+consteval auto ranged() {
+    if constexpr (is_optional<V>) return ranged<typename V::value_type>();
+    else if constexpr (is_duration<V> || (std::is_arithmetic_v<V> && !std::is_same_v<V, bool>))
+        return std::type_identity<V>{};
+    else return std::type_identity<void>{};
+}
+template <class V>
+using Ranged = typename decltype(ranged<V>())::type;
+
+/// A range may be given in E: a coarser duration; any integer; any number for a number with a point.
+template <class V, class E>
+inline constexpr bool is_range_of =
+    std::is_same_v<E, Unbounded> ||
+    (is_duration<V> ? is_duration<E> && std::is_convertible_v<E, V>
+                    : std::is_floating_point_v<V> ? std::is_arithmetic_v<E> : std::is_integral_v<E>);
+
+/// The end of a range in the type of the field; `fits` becomes false when that cannot hold it.
+template <class V, class End>
+consteval Bounds::End to_end(End end, bool& fits) {
+    if constexpr (is_duration<V>) {
+        return Bounds::End(V(end).count());
+    } else {
+        if constexpr (std::is_integral_v<V>)
+            fits &= std::in_range<V>(end) && std::in_range<long long>(end);
+        return Bounds::End(end);
+    }
+}
+
 /// "&Bag::stacks" -> "stacks"
 template <auto M>
 consteval std::string_view member_name() {
@@ -102,8 +212,52 @@ struct Field {
     static constexpr bool is_field = true, is_method = false, is_resident = false;
     static constexpr auto pointer = M;
     std::string_view name;
-    Flags flags;
+    Flags flags = transient;
+    Bounds bounds{};
+    std::string_view unit{}, about{};
+    bool live = false, secret = false;
+    bool bounds_fit = true;  ///< In the type of the field, and none above the other.
+
+    consteval void set(std::string_view n) { name = n; }
+    consteval void set(Flags f) { flags = f; }
+    consteval void set(Unit u) { unit = u.text; }
+    consteval void set(About a) { about = a.text; }
+    consteval void set(Live) { live = true; }
+    consteval void set(Secret) { secret = true; }
+    template <class A, class B>
+    consteval void set(Range<A, B> range) {
+        using V = detail::Ranged<Value>;
+        constexpr bool has_range = !std::is_void_v<V>;
+        static_assert(has_range, "gyre: only numbers and durations have a range");
+        if constexpr (has_range) {
+            constexpr bool same_kind = detail::is_range_of<V, A> && detail::is_range_of<V, B>;
+            static_assert(same_kind, "gyre: the range of a field is given in its type: range(1, 64) of an "
+                                     "integer, range(0.5, 2.0) of a number, range(10ms, 5s) of a duration");
+            if constexpr (same_kind) {
+                bounds.has_min = true;
+                bounds.min = detail::to_end<V>(range.min, bounds_fit);
+                if constexpr (!std::is_same_v<B, Unbounded>) {
+                    bounds.has_max = true;
+                    bounds.max = detail::to_end<V>(range.max, bounds_fit);
+                    bounds_fit &= bounds.min.whole <= bounds.max.whole && bounds.min.real <= bounds.max.real;
+                }
+            }
+        }
+    }
 };
+
+template <class V>
+constexpr bool Bounds::contains(const V& value) const {
+    if constexpr (detail::is_optional<V>) return !value.has_value() || contains(*value);
+    else if constexpr (detail::is_duration<V>) return contains(value.count());
+    else if constexpr (std::is_floating_point_v<V>)
+        // Not a number is in no range.
+        return (!has_min || value >= static_cast<V>(min.real)) && (!has_max || value <= static_cast<V>(max.real));
+    else if constexpr (std::is_integral_v<V> && !std::is_same_v<V, bool>)
+        return (!has_min || std::cmp_greater_equal(value, min.whole)) &&
+               (!has_max || std::cmp_less_equal(value, max.whole));
+    else return true;
+}
 
 template <auto M>
 struct Method {
@@ -133,15 +287,14 @@ struct Resident {
     std::string_view name;
 };
 
-template <auto M>
+/// Options, in any order: a name, Flags, range(min, max), range_min(min), unit("KiB"), live, secret,
+/// about("what for").
+template <auto M, class... Options>
     requires std::is_member_object_pointer_v<decltype(M)>
-consteval Field<M> field(std::string_view name, Flags flags = transient) {
-    return {name, flags};
-}
-template <auto M>
-    requires std::is_member_object_pointer_v<decltype(M)>
-consteval Field<M> field(Flags flags = transient) {
-    return {detail::member_name<M>(), flags};
+consteval Field<M> field(Options... options) {
+    Field<M> made{detail::member_name<M>()};
+    (made.set(options), ...);
+    return made;
 }
 
 /// Options, in any order: a name, a Caller, serial, restartable, limit_at_once(n), limit_per_second(n).
@@ -188,6 +341,7 @@ struct Description : Members... {
     static constexpr std::size_t resident_count = sizeof...(Members) - field_count - method_count;
     std::string_view name;
     bool unique = true;  ///< No two members share a name.
+    bool bounds_fit = true;  ///< Every range fits its field.
 
     consteval Description(std::string_view type_name, Members... members)
         : Members(members)..., name(type_name) {
@@ -195,8 +349,14 @@ struct Description : Members... {
         for (std::size_t i = 1; i <= sizeof...(Members); ++i)
             for (std::size_t j = i + 1; j <= sizeof...(Members); ++j)
                 if (names[i] == names[j]) unique = false;
+        bounds_fit = (fits(members) & ... & true);
     }
 
+    template <class M>
+    static consteval bool fits(const M& member) {
+        if constexpr (M::is_field) return member.bounds_fit;
+        else return true;
+    }
     /// Calls f with every Field, Method and Resident in described order.
     template <class F>
     constexpr void each(F&& f) const {
@@ -241,6 +401,8 @@ consteval auto checked_description() {
                   "{ return gyre::type<T>(...); }`, defined in the class");
     if constexpr (Described<T>) {
         static_assert(T::describe().unique, "gyre: two members are described under one name");
+        static_assert(T::describe().bounds_fit,
+                      "gyre: a range has its ends swapped, or its field cannot hold them");
         return T::describe();
     } else {
         return Description<T>({});  // so that no second error follows the first

@@ -45,6 +45,40 @@ struct TakesView {
     }
 };
 
+#if CASE >= 9
+struct Ranges {
+    std::string text;
+    std::uint8_t small = 1;
+    std::chrono::milliseconds wait{};
+    std::vector<int> list;
+    bool flag = false;
+    static consteval auto describe() {
+        return type<Ranges>("Ranges",
+#if CASE == 9
+                            field<&Ranges::text>(range(1, 5))
+#elif CASE == 10
+                            field<&Ranges::small>(range(5, 1))
+#elif CASE == 11
+                            field<&Ranges::small>(range(0, 256))
+#elif CASE == 12
+                            field<&Ranges::wait>(range(1, 10))
+#elif CASE == 13
+                            field<&Ranges::wait>(range(10ms, 1us))
+#elif CASE == 14
+                            field<&Ranges::list>(range_min(1))
+#elif CASE == 15
+                            field<&Ranges::small>(range(0.5, 10))
+#elif CASE == 16
+                            field<&Ranges::flag>(range(0, 1))
+#elif CASE == 17
+                            field<&Ranges::wait>(range(10s, 1ms))
+#endif
+        );
+    }
+};
+auto bytes = encode(Ranges{});
+#endif
+
 #if CASE == 0
 auto fine = encode(std::vector<std::string>{});
 #elif CASE == 1
