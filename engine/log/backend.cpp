@@ -2,10 +2,8 @@
 #include <signal.h>
 #include <time.h>
 
-#include <array>
 #include <condition_variable>
 #include <gyre/log/backend.hpp>
-#include <gyre/log/capture.hpp>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -13,17 +11,11 @@
 
 #include "detail/ring.hpp"
 #include "detail/sinks.hpp"
+#include "detail/taps.hpp"
 
 namespace gyre::log {
 
-struct Capture::Lines {
-    std::vector<Line> lines;
-    Lines* outer = nullptr;
-};
-
 namespace detail {
-constinit std::atomic<Level> threshold = Level::info;
-
 namespace {
 
 constexpr Duration nap = 5ms;         // between batches: the caller pays for no wake-up
@@ -46,12 +38,8 @@ public:
     void stop() noexcept;
     bool flush(Duration timeout) noexcept;
     void write(const Record& record);
-    void set_capture(Capture::Lines* lines);
 
     std::atomic<WallTime (*)()> clock = nullptr;
-    std::mutex capture_mutex;
-    std::atomic<Capture::Lines*> capture = nullptr;
-
     std::atomic<std::uint64_t> written = 0, dropped = 0, errors_dropped = 0, sink_failures = 0;
 
 private:
@@ -137,7 +125,7 @@ Result<> Backend::start(const Config& config) {
         flushed_ = rings_.back()->tail();
         ring_.store(rings_.back().get(), std::memory_order_release);
     }
-    threshold = config.level;
+    set_level(config.level);
     stopping_ = hurry_ = asleep_ = give_up_ = false;
     // Signals are for the threads of the host.
     sigset_t all, before;
@@ -177,18 +165,7 @@ bool Backend::flush(Duration timeout) noexcept {
 }
 
 void Backend::write(const Record& record) {
-    if (capture.load(std::memory_order_acquire)) {
-        std::lock_guard lock(capture_mutex);
-        if (Capture::Lines* lines = capture.load(std::memory_order_relaxed)) {
-            Capture::Line line{
-                record.level, std::string(record.node), std::string(record.event), {}, {}};
-            append_fields(line.fields, record, false);
-            append_json(line.json, record);
-            line.json.pop_back();
-            lines->lines.push_back(std::move(line));
-            return;
-        }
-    }
+    if (give_to_capture(record)) return give_to_taps(record);
     Ring* const ring = ring_.load(std::memory_order_acquire);
     if (!ring) return write_now(record);
     const std::size_t bytes = encoded_bytes(record);
@@ -205,6 +182,10 @@ void Backend::write(const Record& record) {
 }
 
 void Backend::write_now(const Record& record) {
+    if (within_wake()) {  // holds what is needed here
+        dropped.fetch_add(1, std::memory_order_relaxed);
+        return;
+    }
     std::lock_guard output(output_);
     drain();
     const bool own = sinks_.empty();
@@ -270,6 +251,7 @@ void Backend::emit(const Record& record) {
     for (const auto& sink : sinks_) {
         if (auto result = sink->write(record); !result.ok()) failed(result.error());
     }
+    give_to_taps(record);
 }
 
 void Backend::flush_sinks() {
@@ -308,15 +290,11 @@ void Backend::note(Level level, std::string_view event, Fields fields) {
     for (const auto& sink : sinks_) (void)sink->write(record);
 }
 
-void Backend::set_capture(Capture::Lines* lines) {
-    std::lock_guard lock(capture_mutex);
-    capture.store(lines, std::memory_order_release);
-}
-
 }  // namespace
 
 void write(Level level, std::string_view event, Fields fields,
            const std::source_location& where) noexcept {
+    if (!passes(level, event)) return;
     try {
         Record record;
         gather(record, level, event, fields, where);
@@ -332,52 +310,12 @@ void write(Level level, std::string_view event, Fields fields,
 Result<> start(const Config& config) { return detail::backend().start(config); }
 void stop() noexcept { detail::backend().stop(); }
 bool flush(Duration timeout) noexcept { return detail::backend().flush(timeout); }
-void set_level(Level level) noexcept { detail::threshold.store(level, std::memory_order_relaxed); }
-Level level() noexcept { return detail::threshold.load(std::memory_order_relaxed); }
 void set_build_lookup(std::string_view (*lookup)(const Context&)) noexcept { detail::build_lookup = lookup; }
 void set_clock(WallTime (*now)()) noexcept { detail::backend().clock = now; }
 
 Stats stats() noexcept {
     const auto& from = detail::backend();
     return {from.written, from.dropped, from.errors_dropped, from.sink_failures};
-}
-
-namespace {
-constexpr std::array<std::string_view, 5> names = {"trace", "debug", "info", "warn", "error"};
-}
-std::string_view name(Level level) { return names[static_cast<std::size_t>(level)]; }
-std::optional<Level> parse_level(std::string_view name) {
-    for (std::size_t i = 0; i < names.size(); ++i) {
-        if (names[i] == name) return static_cast<Level>(i);
-    }
-    return std::nullopt;
-}
-
-Capture::Capture(Level level) : lines_(std::make_unique<Lines>()), before_(log::level()) {
-    lines_->outer = detail::backend().capture.load();
-    detail::backend().set_capture(lines_.get());
-    set_level(level);
-}
-Capture::~Capture() {
-    set_level(before_);
-    detail::backend().set_capture(lines_->outer);
-}
-std::vector<Capture::Line> Capture::lines() const {
-    std::lock_guard lock(detail::backend().capture_mutex);
-    return lines_->lines;
-}
-std::size_t Capture::count(std::string_view event) const {
-    std::lock_guard lock(detail::backend().capture_mutex);
-    std::size_t result = 0;
-    for (const Line& line : lines_->lines) result += line.event == event;
-    return result;
-}
-bool Capture::has(std::string_view event, std::string_view part) const {
-    std::lock_guard lock(detail::backend().capture_mutex);
-    for (const Line& line : lines_->lines) {
-        if (line.event == event && line.fields.find(part) != std::string::npos) return true;
-    }
-    return false;
 }
 
 }  // namespace gyre::log

@@ -4,9 +4,12 @@
 #include <gyre/base/result.hpp>
 #include <gyre/base/time.hpp>
 #include <gyre/log/log.hpp>
+#include <gyre/log/tap.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 /// What the host of the process sets up: one bounded ring, one writer thread, console and file.
 namespace gyre {
@@ -20,10 +23,15 @@ struct Config {
     bool console = true;  ///< To `console_fd`; colours on a terminal unless NO_COLOR is set.
     Level console_level = Level::trace;  ///< Lines below it go to the file only.
     int console_fd = 2;
-    std::string file = {};                     ///< Path; empty: no file. Its folder is made.
-    std::uint64_t file_bytes_max = 64u << 20;  ///< [4 KiB, 2^40]; then the next file begins.
-    bool file_daily = true;                    ///< The next file begins at midnight UTC, too.
-    std::uint32_t files_kept = 10;      ///< [0, 1000] older files: path.1 (newest) to path.N.
+    std::string file = {};  ///< Path; empty: no file. Its folder is made.
+    /// When the next file begins: every "S", "M", "H", "D", each may have a count ("6H"); "midnight";
+    /// "W0" (Monday) to "W6"; "": by size only.
+    std::string rotate = "midnight";
+    bool local_time = false;  ///< Times and periods of the machine's zone; false: UTC.
+    std::uint64_t file_bytes_max = 64u << 20;  ///< [4 KiB, 2^40]; then the next file begins, too.
+    std::uint32_t files_kept = 10;             ///< [0, 1000] older files, compressed or not.
+    std::uint64_t kept_bytes_max = 0;          ///< Of all older files; 0: no limit.
+    bool gzip = true;                          ///< Older files, by a thread of low priority.
     std::size_t ring_bytes = 8u << 20;  ///< [64 KiB, 1 GiB], power of two; about 64 Ki lines.
 };
 
@@ -37,8 +45,13 @@ void stop() noexcept;
 /// locks, no allocation: may be called from a crash handler.
 bool flush(Duration timeout = std::chrono::seconds(2)) noexcept;
 
+/// Of all modules that have none of their own. Any thread, as all of these.
 void set_level(Level level) noexcept;
 Level level() noexcept;
+/// Of one module: the name of an event up to its first '.'. nullopt: as all others again. False: the
+/// name is empty or longer than 64 bytes, or 64 modules have their own level already.
+bool set_level(std::string_view module, std::optional<Level> level);
+std::vector<std::pair<std::string, Level>> module_levels();  ///< By name.
 std::optional<Level> parse_level(std::string_view name);
 std::string_view name(Level level);
 

@@ -289,6 +289,32 @@ TEST(LogBackend, refuses_what_it_cannot_do_by_name) {
     EXPECT_NE(error.message().find(folder.path), std::string::npos);
 }
 
+TEST(LogBackend, a_tap_is_given_what_the_writer_writes_and_what_is_written_without_one) {
+    const Folder folder;
+    std::atomic<int> woken = 0;
+    Tap tap({.wake = [&woken] {
+        ++woken;
+        error("test.within_wake");
+    }});
+    start(to_file(folder)).value();
+    info("test.quiet");
+    error("test.loud");
+    EXPECT_TRUE(flush());
+    auto lines = tap.take();
+    ASSERT_EQ(lines.size() >= 1u, true);
+    EXPECT_EQ(lines[0].event, "test.loud");
+    stop();
+    tap.take();
+    woken = 0;
+    ::testing::internal::CaptureStderr();
+    error("test.late");
+    ::testing::internal::GetCapturedStderr();
+    EXPECT_EQ(woken, 1);
+    lines = tap.take();
+    ASSERT_EQ(lines.size(), 1u);
+    EXPECT_EQ(lines[0].event, "test.late");
+}
+
 TEST(LogBackend, json_goes_to_the_file) {
     const Folder folder;
     Config config = to_file(folder);

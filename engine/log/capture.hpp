@@ -1,7 +1,6 @@
 #pragma once
-#include <gyre/log/log.hpp>
+#include <gyre/log/tap.hpp>
 #include <memory>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -14,13 +13,7 @@ namespace gyre::log {
 ///     EXPECT_TRUE(log.has("net.channel_closed", "reason=timed_out"));
 class Capture {
 public:
-    struct Line {
-        Level level;
-        std::string node;
-        std::string event;
-        std::string fields;  ///< "peer=7 reason=timed_out entity=12"
-        std::string json;
-    };
+    using Line = log::Line;
 
     explicit Capture(Level level = Level::trace);
     ~Capture();
@@ -32,10 +25,10 @@ public:
     /// A line of this event whose fields contain `part`.
     bool has(std::string_view event, std::string_view part = {}) const;
 
-    struct Lines;
+    struct Kept;
 
 private:
-    std::unique_ptr<Lines> lines_;
+    std::unique_ptr<Kept> kept_;
     Level before_;
 };
 

@@ -17,15 +17,26 @@
 ///
 /// Never blocks and never throws; about 100 ns when the level is on, one relaxed load when it is
 /// off. Everything is copied before the call returns. The running task's node, entity, session,
-/// call and trace are added by themselves, the place of the call from warn on.
+/// call, trace and build are added by themselves, the place of the call from warn on.
 namespace gyre::log {
 
 enum class Level : std::uint8_t { trace, debug, info, warn, error };
 
-/// Integers, double, bool, text, durations (printed as milliseconds), ids, exceptions.
+/// A value of several lines, '\n' between them: {"stack", log::Lines(text)}. Text: they follow the line
+/// of the log, indented by four spaces; JSON: an array of strings. Up to 16 KiB a value.
+class Lines {
+public:
+    explicit Lines(std::string_view text) : text_(text) {}
+    std::string_view text() const { return text_; }
+
+private:
+    std::string_view text_;
+};
+
+/// Integers, double, bool, text, durations (printed as milliseconds), ids, exceptions, lines.
 class Value {
 public:
-    enum class Type : std::uint8_t { integer, natural, real, boolean, text, duration, id };
+    enum class Type : std::uint8_t { integer, natural, real, boolean, text, duration, id, lines };
 
     Value(std::same_as<bool> auto value) : type_(Type::boolean), bits_(value) {}
     template <std::integral T>
@@ -39,6 +50,7 @@ public:
     Value(const std::string& text) : Value(std::string_view(text)) {}
     Value(const char* text) : Value(std::string_view(text ? text : "null")) {}
     Value(const std::exception& failure) : Value(failure.what()) {}
+    Value(Lines lines) : Value(lines.text()) { type_ = Type::lines; }
     template <class Rep, class Period>
     Value(std::chrono::duration<Rep, Period> value)
         : type_(Type::duration),
@@ -47,9 +59,10 @@ public:
     Value(Id<E> id) : type_(Type::id), bits_(id.value) {}
 
     Type type() const { return type_; }
-    std::uint64_t bits() const { return type_ == Type::text ? 0 : bits_; }
+    bool has_text() const { return type_ == Type::text || type_ == Type::lines; }
+    std::uint64_t bits() const { return has_text() ? 0 : bits_; }
     std::string_view text() const {
-        return type_ == Type::text ? std::string_view(text_, bits_) : std::string_view();
+        return has_text() ? std::string_view(text_, bits_) : std::string_view();
     }
 
 private:
@@ -65,13 +78,19 @@ struct Field {
 using Fields = std::initializer_list<Field>;
 
 namespace detail {
-extern constinit std::atomic<Level> threshold;
+extern constinit std::atomic<Level> threshold;  // the least of all modules
+bool passes(Level level, std::string_view event) noexcept;
 void write(Level level, std::string_view event, Fields fields,
            const std::source_location& where) noexcept;
 }  // namespace detail
 
+/// Whether any module logs this level: one relaxed load.
 inline bool enabled(Level level) {
     return level >= detail::threshold.load(std::memory_order_relaxed);
+}
+/// Whether this event's module does (set_level(module, level) of backend.hpp).
+inline bool enabled(Level level, std::string_view event) {
+    return enabled(level) && detail::passes(level, event);
 }
 /// The level known only at run time; else use the five below.
 inline void write(Level level, std::string_view event, Fields fields = {},

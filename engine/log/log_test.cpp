@@ -5,6 +5,7 @@
 #include <gyre/log/backend.hpp>
 #include <gyre/log/capture.hpp>
 #include <limits>
+#include <regex>
 #include <thread>
 
 #include "detail/format.hpp"
@@ -139,6 +140,8 @@ TEST(Log, text_is_aligned_and_names_its_place_from_warn_on) {
     EXPECT_TRUE(
         text.starts_with("15:04:05.123 warn  -          net.slow at engine/log/log_test.cpp:"))
         << text;
+    EXPECT_TRUE(std::regex_search(text, std::regex(" engine/log/log_test\\.cpp:[1-9][0-9]*:[1-9][0-9]* \n$")))
+        << text;
 }
 
 TEST(Log, json_is_one_object_a_line) {
@@ -152,6 +155,99 @@ TEST(Log, json_is_one_object_a_line) {
         log.lines()[0].json,
         R"({"ts":"2026-01-02T15:04:05.123Z","level":"info","event":"test.event","_level":"mine",)"
         R"("wait_ms":3,"nan":"nan","text":"a\"\n\\xff"})");
+}
+
+TEST(Log, lines_follow_the_line_and_are_an_array_in_json) {
+    const std::string text =
+        text_of(Level::info, "test.event", {{"stack", Lines("a \"b\"\n\x1b[31m\n\nlast\n")}, {"n", 1}});
+    EXPECT_EQ(text,
+              "15:04:05.123 info  -          test.event               n=1\n"
+              "    a \"b\"\n    \\u001b[31m\n    \n    last\n");
+    Capture log;
+    info("test.event", {{"stack", Lines("a \"b\"\n\x1b[31m")}, {"n", 1}});
+    EXPECT_EQ(log.lines()[0].fields, "n=1\n    a \"b\"\n    \\u001b[31m");
+    EXPECT_NE(log.lines()[0].json.find(R"("stack":["a \"b\"","\u001b[31m"],"n":1)"), std::string::npos)
+        << log.lines()[0].json;
+    const std::string large(40'000, 'x'), texts(10'000, 'y');
+    info("test.large", {{"a", Lines(large)}, {"b", Lines(large)}, {"t", texts}});
+    EXPECT_NE(log.lines()[1].fields.find("t=yyy"), std::string::npos);
+    EXPECT_NE(log.lines()[1].fields.find("\n    ...(+23616 bytes)"), std::string::npos);
+    EXPECT_LT(log.lines()[1].fields.size(), 40'000u);
+}
+
+TEST(Log, a_module_may_have_its_own_level) {
+    Capture log(Level::info);
+    EXPECT_TRUE(set_level("world", Level::debug));
+    EXPECT_TRUE(set_level("net", Level::error));
+    debug("world.ticked");
+    debug("worlds.ticked");
+    debug("world");
+    warn("net.slow");
+    error("net.failed");
+    info("rpc.called");
+    debug("rpc.detail");
+    EXPECT_TRUE(enabled(Level::debug));
+    EXPECT_FALSE(enabled(Level::debug, "rpc.detail"));
+    EXPECT_TRUE(enabled(Level::debug, "world.x"));
+    EXPECT_EQ(module_levels(), (std::vector<std::pair<std::string, Level>>{{"net", Level::error},
+                                                                           {"world", Level::debug}}));
+    set_level("world", std::nullopt);
+    set_level("net", std::nullopt);
+    EXPECT_FALSE(enabled(Level::debug));
+    debug("world.ticked");
+    warn("net.slow");
+    std::string seen;
+    for (const auto& line : log.lines()) seen += line.event + " ";
+    EXPECT_EQ(seen, "world.ticked world net.failed rpc.called net.slow ");
+    EXPECT_FALSE(set_level("", Level::debug));
+    EXPECT_FALSE(set_level("a.b", Level::debug));
+}
+
+TEST(Log, sixty_four_modules_have_their_own_level_and_no_more) {
+    const auto module = [](int i) { return "module_" + std::to_string(i); };
+    for (int i = 0; i < 64; ++i) EXPECT_TRUE(set_level(module(i), i % 2 ? Level::trace : Level::error));
+    EXPECT_FALSE(set_level("one_more", Level::trace));
+    EXPECT_TRUE(set_level(module(5), Level::debug));
+    for (int i = 0; i < 64; ++i)
+        EXPECT_EQ(enabled(Level::debug, module(i) + ".event"), i % 2 == 1) << i;
+    EXPECT_FALSE(enabled(Level::trace, "module_5.event"));
+    EXPECT_TRUE(enabled(level(), "one_more.event"));
+    for (int i = 0; i < 64; ++i) set_level(module(i), std::nullopt);
+    EXPECT_TRUE(module_levels().empty());
+}
+
+TEST(Log, a_tap_is_given_lines_of_its_level_and_is_bounded) {
+    Capture log;
+    int woken = 0;
+    Tap tap({.level = Level::warn, .capacity = 3, .ignore_trace = 9, .wake = [&woken] {
+                 ++woken;
+                 error("test.within_wake");  // is not given again
+             }});
+    NodeIdentity node{.name = "battle_1", .role = "battle", .build = {}};
+    Context context{.node = &node, .entity = 12, .session = 13, .call = 14, .trace = 15};
+    info("test.quiet");
+    {
+        const ContextGuard guard(&context);
+        warn("test.first", {{"n", 1}});
+        context.trace = 9;
+        error("test.own");
+    }
+    for (int i = 0; i < 4; ++i) error("test.more", {{"i", i}});
+    EXPECT_EQ(woken, 1);
+    EXPECT_EQ(tap.dropped(), 2u);
+    const auto lines = tap.take();
+    ASSERT_EQ(lines.size(), 3u);
+    const Line& line = lines[0];
+    EXPECT_EQ(line.event, "test.first");
+    EXPECT_EQ(line.fields, "n=1 entity=12 session=13 call=14 trace=15");
+    EXPECT_EQ(line.node + line.role, "battle_1battle");
+    EXPECT_EQ(line.entity * line.session * line.call * line.trace, 12u * 13 * 14 * 15);
+    EXPECT_TRUE(line.at.starts_with("engine/log/log_test.cpp:")) << line.at;
+    EXPECT_TRUE(line.json.ends_with("\"at\":\"" + line.at + "\"}")) << line.json;
+    EXPECT_EQ(lines[2].fields, "i=1");
+    EXPECT_TRUE(tap.take().empty());
+    warn("test.again");
+    EXPECT_EQ(woken, 2);
 }
 
 TEST(Log, a_level_that_is_off_costs_and_writes_nothing) {

@@ -49,7 +49,7 @@ Result<> FileSink::write(const Record& record) {
     const std::int64_t day = record.time_ns / 1'000'000'000 / day_s;
     const bool full = bytes_ + line_.size() > config_.file_bytes_max;
     Result<> ready;
-    if (bytes_ > 0 && (full || (config_.file_daily && day > day_))) ready = rotate();
+    if (bytes_ > 0 && (full || (!config_.rotate.empty() && day > day_))) ready = rotate();
     if (fd_ < 0) ready = open();
     if (fd_ < 0) return ready;
     if (bytes_ == 0 || day > day_) day_ = day;

@@ -35,7 +35,10 @@ bool hostile(std::uint32_t point) {
            (point >= 0x2028 && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069);
 }
 
-void append_escaped(std::string& to, std::string_view text, bool json) {
+enum class Escape : std::uint8_t { quoted, json, line };  // a line is not within quotes
+
+void append_escaped(std::string& to, std::string_view text, Escape how) {
+    const bool json = how == Escape::json;
     while (!text.empty()) {
         std::uint32_t point = 0;
         const std::size_t size = utf8(text, point);
@@ -45,7 +48,7 @@ void append_escaped(std::string& to, std::string_view text, bool json) {
             to += json ? "\\\\x" : "\\x";
             to += hex[byte >> 4];
             to += hex[byte & 15];
-        } else if (c == '"' || c == '\\') {
+        } else if (how != Escape::line && (c == '"' || c == '\\')) {
             to += '\\';
             to += c;
         } else if (c == '\n') {
@@ -116,6 +119,63 @@ void pad(std::string& to, std::size_t from, std::size_t width) {
     to.append(used < width ? width - used : 0, ' ');
 }
 
+void append_cut(std::string& to, const Record::Field& field) {
+    to += "...(+";
+    append_number(to, field.bits);
+    to += " bytes)";
+}
+
+/// Calls with each line of a log::Lines; the end of the last makes no further one.
+template <class F>
+void each_line(const Record::Field& field, F&& call) {
+    std::string_view rest = field.text();
+    while (!rest.empty()) {
+        const auto end = std::min(rest.find('\n'), rest.size());
+        call(rest.substr(0, end));
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+}
+
+void append_lines_json(std::string& to, const Record::Field& field) {
+    to += '[';
+    const std::size_t begin = to.size();
+    each_line(field, [&](std::string_view line) {
+        to += to.size() == begin ? "\"" : ",\"";
+        append_escaped(to, line, Escape::json);
+        to += '"';
+    });
+    if (field.bits) {
+        to += to.size() == begin ? "\"" : ",\"";
+        append_cut(to, field);
+        to += '"';
+    }
+    to += ']';
+}
+
+/// Each line of every log::Lines after an end of line and four spaces.
+void append_lines(std::string& to, const Record& record) {
+    for (std::size_t i = 0; i < record.field_count; ++i) {
+        const auto& field = record.fields[i];
+        if (field.type != Value::Type::lines) continue;
+        each_line(field, [&](std::string_view line) {
+            to += "\n    ";
+            append_escaped(to, line, Escape::line);
+        });
+        if (field.bits) {
+            to += "\n    ";
+            append_cut(to, field);
+        }
+    }
+}
+
+void append_place(std::string& to, const Record& record) {
+    for (const char c : record.file) to += c > ' ' && c < 0x7f ? c : '?';
+    to += ':';
+    append_number(to, record.line);
+    to += ':';
+    append_number(to, record.column);
+}
+
 void append_value(std::string& to, const Record::Field& field, bool json) {
     switch (field.type) {
         case Value::Type::integer: return append_number(to, static_cast<std::int64_t>(field.bits));
@@ -137,17 +197,14 @@ void append_value(std::string& to, const Record::Field& field, bool json) {
         case Value::Type::text:
             if (json) {
                 to += '"';
-                append_escaped(to, field.text(), true);
+                append_escaped(to, field.text(), Escape::json);
             } else {
                 append_quoted(to, field.text());
             }
-            if (field.bits) {
-                to += "...(+";
-                append_number(to, field.bits);
-                to += " bytes)";
-            }
+            if (field.bits) append_cut(to, field);
             if (json) to += '"';
             return;
+        case Value::Type::lines: return append_lines_json(to, field);
     }
 }
 
@@ -192,13 +249,14 @@ void append_quoted(std::string& to, std::string_view text) {
         return;
     }
     to += '"';
-    append_escaped(to, text, false);
+    append_escaped(to, text, Escape::quoted);
     to += '"';
 }
 
 void append_fields(std::string& to, const Record& record, bool color) {
     bool first = true;
     const auto append = [&](const Record::Field& field) {
+        if (field.type == Value::Type::lines) return;
         if (!first) to += ' ';
         first = false;
         if (color) to += "\x1b[2m";
@@ -237,25 +295,25 @@ void append_text(std::string& to, const Record& record, TextStyle style) {
     append_fields(to, record, style.color);
     if (to.size() == fields) to.resize(before);
     if (!record.file.empty()) {
-        // Spaces around path:line: editors and terminals make a link of it.
+        // Spaces on both sides: editors and terminals make a link of it.
         to += " at ";
-        for (const char c : record.file) to += c >= ' ' && c != 0x7f ? c : '?';
-        to += ':';
-        append_number(to, record.line);
+        append_place(to, record);
+        to += ' ';
     }
+    append_lines(to, record);
     to += '\n';
 }
 
 void append_json(std::string& to, const Record& record) {
     const auto key = [&](std::string_view text) {
         to += ",\"";
-        append_escaped(to, text, true);
+        append_escaped(to, text, Escape::json);
         to += "\":";
     };
     const auto text = [&](std::string_view name, std::string_view value) {
         key(name);
         to += '"';
-        append_escaped(to, value, true);
+        append_escaped(to, value, Escape::json);
         to += '"';
     };
     to += "{\"ts\":\"";
@@ -279,9 +337,35 @@ void append_json(std::string& to, const Record& record) {
     };
     for (std::size_t i = 0; i < record.field_count; ++i) append(record.fields[i]);
     each_context_field(record, append);
-    if (!record.file.empty())
-        text("at", std::string(record.file) + ":" + std::to_string(record.line));
+    if (!record.file.empty()) {
+        key("at");
+        to += '"';
+        append_place(to, record);
+        to += '"';
+    }
     to += "}\n";
+}
+
+Line line_of(const Record& record) {
+    Line line{.level = record.level,
+              .time = WallTime(Duration(record.time_ns)),
+              .node = std::string(record.node),
+              .role = std::string(record.role),
+              .event = std::string(record.event),
+              .fields = {},
+              .json = {},
+              .entity = record.entity,
+              .session = record.session,
+              .call = record.call,
+              .trace = record.trace,
+              .build = std::string(record.build),
+              .at = {}};
+    append_fields(line.fields, record, false);
+    append_lines(line.fields, record);
+    append_json(line.json, record);
+    line.json.pop_back();
+    if (!record.file.empty()) append_place(line.at, record);
+    return line;
 }
 
 }  // namespace gyre::log::detail

@@ -11,7 +11,7 @@ namespace {
 struct Head {
     std::int64_t time_ns;
     std::uint64_t entity, session, call, trace;
-    std::uint32_t line;
+    std::uint32_t line, column;
     std::uint16_t file_bytes, event_bytes, node_bytes, role_bytes, build_bytes;
     Level level;
     std::uint8_t field_count;
@@ -57,21 +57,24 @@ void gather(Record& record, Level level, std::string_view event, Fields fields,
     if (level >= Level::warn) {
         record.file = source_path(where.file_name());
         record.line = where.line();
+        record.column = where.column();
     }
-    std::size_t budget = record_text_bytes_max;
+    std::size_t budget = record_text_bytes_max, lines_budget = record_lines_bytes_max;
     for (const auto& field : fields) {
         if (record.field_count == fields_max) break;
         const std::string_view text = field.value.text();
-        const std::size_t kept = std::min({text.size(), text_bytes_max, budget});
-        const bool is_text = field.value.type() == Value::Type::text;
+        const bool lines = field.value.type() == Value::Type::lines;
+        std::size_t& left = lines ? lines_budget : budget;
+        const std::size_t kept =
+            std::min({text.size(), lines ? lines_bytes_max : text_bytes_max, left});
         record.fields[record.field_count++] = {
             .key_data = field.key.data(),
             .text_data = text.data(),
-            .bits = is_text ? text.size() - kept : field.value.bits(),
+            .bits = field.value.has_text() ? text.size() - kept : field.value.bits(),
             .text_bytes = static_cast<std::uint16_t>(kept),
             .key_bytes = static_cast<std::uint8_t>(std::min<std::size_t>(field.key.size(), 64)),
             .type = field.value.type()};
-        budget -= kept;
+        left -= kept;
     }
 }
 
@@ -96,6 +99,7 @@ void encode(const Record& record, std::uint8_t* to) {
                     .call = record.call,
                     .trace = record.trace,
                     .line = record.line,
+                    .column = record.column,
                     .file_bytes = size16(record.file),
                     .event_bytes = size16(record.event),
                     .node_bytes = size16(record.node),
@@ -130,6 +134,7 @@ void decode(const std::uint8_t* from, Record& record) {
     record.call = head.call;
     record.trace = head.trace;
     record.line = head.line;
+    record.column = head.column;
     record.level = head.level;
     record.file = take(head.file_bytes);
     record.event = take(head.event_bytes);

@@ -14,6 +14,8 @@ inline constexpr std::size_t fields_max = 64;
 inline constexpr std::size_t text_bytes_max =
     4'096;  ///< Of one value; the rest is cut and counted.
 inline constexpr std::size_t record_text_bytes_max = 16'384;  ///< Of all values of one record.
+inline constexpr std::size_t lines_bytes_max = 16'384;         ///< Of one log::Lines, beside the texts.
+inline constexpr std::size_t record_lines_bytes_max = 49'152;  ///< Of all log::Lines of one record.
 
 /// One line, views only: into the caller's arguments, or into the bytes it was encoded to.
 struct Record {
@@ -33,7 +35,7 @@ struct Record {
     std::string_view node, role, event;
     std::string_view build;  ///< Of the game code that runs; empty: none.
     std::string_view file;  ///< Empty below warn.
-    std::uint32_t line = 0;
+    std::uint32_t line = 0, column = 0;
     Level level = Level::info;
     std::uint8_t field_count = 0;
     std::array<Field, fields_max> fields;

@@ -1,0 +1,14 @@
+#pragma once
+#include "record.hpp"
+
+namespace gyre::log::detail {
+
+/// To the taps that want it. Lines that `wake` of a tap writes are not given again.
+void give_to_taps(const Record& record);
+/// Whether this thread is within `wake` of a tap.
+bool within_wake();
+
+/// To the newest Capture; false when there is none.
+bool give_to_capture(const Record& record);
+
+}  // namespace gyre::log::detail
