@@ -72,6 +72,26 @@ int roll_back(const RollbackOptions& options);
 /// The last `limit` lines of the audit log.
 int audit(const std::string& data, std::uint32_t limit, bool json);
 
+struct LogOptions {
+    std::string data;
+    std::vector<std::string> set;    ///< "world=debug", "debug"; empty: only look.
+    std::vector<std::string> nodes;  ///< Empty: all.
+    bool json = false;
+};
+int log(const LogOptions& options);
+
+struct LogsOptions {
+    std::string data;
+    std::vector<std::string> nodes;  ///< Empty: all.
+    std::string level;               ///< Empty: all.
+    std::string since;               ///< Duration; empty: from the beginning.
+    std::string event, grep;
+    std::size_t lines = 100;         ///< 0: all.
+    bool follow = false;
+};
+/// From the files in the data folder: of nodes that have ended, too.
+int logs(const LogsOptions& options);
+
 struct DevOptions {
     UpOptions up;
     std::string build;                 ///< CMake build folder; empty: the one this executable is in.

@@ -24,6 +24,8 @@ void add_process_options(CLI::App& command, node::ProcessOptions& options) {
     command.add_option("--set", options.set, "one value over the configuration: cluster.zone=3")
         ->type_name("KEY=VALUE")
         ->allow_extra_args(false);
+    command.add_option("--log", options.log_format, "how the log is written: text, or json (an object a line)")
+        ->check(CLI::IsMember({"text", "json"}));
     command.add_option("--ports", options.first_port,
                        "ports counted from this one instead of the configured; 0: free ones");
 }
@@ -96,6 +98,34 @@ int run(int argc, char** argv) {
     audit_command->add_option("--limit", audit_limit, "so many of the last")->capture_default_str();
     audit_command->add_flag("--json", audit_json, "as JSON");
     audit_command->callback([&] { code = audit(data, audit_limit, audit_json); });
+
+    LogOptions log_options;
+    auto* log_command = app.add_subcommand("log", "what the nodes log, and change it: gyre log set world=debug");
+    add_data(*log_command, data);
+    log_command->add_flag("--json", log_options.json, "as JSON");
+    auto* set_command = log_command->add_subcommand("set", "a level for all, or for a module: debug, world=debug, world=default");
+    set_command->add_option("levels", log_options.set, "LEVEL, MODULE=LEVEL or MODULE=default")->required();
+    set_command->add_option("--node", log_options.nodes, "only these nodes")->allow_extra_args(false);
+    add_data(*set_command, data);
+    log_command->callback([&] {
+        log_options.data = data;
+        code = log(log_options);
+    });
+
+    LogsOptions logs_options;
+    auto* logs_command = app.add_subcommand("logs", "read the log: gyre logs -f battle_1 --level warn");
+    logs_command->add_option("nodes", logs_options.nodes, "only these nodes");
+    logs_command->add_flag("--follow,-f", logs_options.follow, "go on with what is written from now on");
+    logs_command->add_option("--level,-l", logs_options.level, "this level and above");
+    logs_command->add_option("--lines,-n", logs_options.lines, "so many of the last; 0: all")->capture_default_str();
+    logs_command->add_option("--since", logs_options.since, "not older: 10min");
+    logs_command->add_option("--event", logs_options.event, "events that begin so: net.");
+    logs_command->add_option("--grep", logs_options.grep, "lines with this text");
+    add_data(*logs_command, data);
+    logs_command->callback([&] {
+        logs_options.data = data;
+        code = logs(logs_options);
+    });
 
     DevOptions dev_options;
     auto* dev_command = app.add_subcommand("dev", "run a cluster; build and reload what is edited");

@@ -106,6 +106,7 @@ void Supervisor::add_nodes() {
     const auto& process = options_.process;
     if (!process.config_file.empty()) base.insert(base.end(), {"--config", process.config_file});
     for (const auto& assignment : process.set) base.insert(base.end(), {"--set", assignment});
+    if (!process.log_format.empty()) base.insert(base.end(), {"--log", process.log_format});
     const auto add = [this, &base](std::string name, std::string role) {
         Child child;
         child.command = base;

@@ -27,6 +27,9 @@ if(NOT GYRE_SANITIZE)
     set_tests_properties(package_test PROPERTIES LABELS package TIMEOUT 300)
 endif()
 
+# What docs/logging.md shows.
+gyre_test(watch_test LABEL docs unit SOURCES ${PROJECT_SOURCE_DIR}/docs/examples/watch/watch_test.cpp)
+
 # The game that docs/writing-a-game.md shows.
 set(duel ${PROJECT_SOURCE_DIR}/docs/examples/duel)
 gyre_test(duel_test LABEL docs unit LINKS gyre_match SOURCES ${duel}/duel.cpp ${duel}/duel_test.cpp ${duel}/migrate_test.cpp)

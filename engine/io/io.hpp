@@ -120,6 +120,9 @@ public:
     /// Errors: refused, timed_out, bad_arguments, cancelled.
     virtual Task<std::unique_ptr<Stream>> connect(Endpoint to, Duration limit) = 0;
     virtual std::unique_ptr<Lane> make_lane(LaneConfig config) = 0;
+    /// Any thread: runs `action` on the loop, outside of tasks. Game code has no use for it.
+    /// Simulated: from the simulation's own thread, and lost when the machine dies first.
+    virtual void post(std::function<void()> action) = 0;
     /// Name of the SQLite file system to open databases with; empty: the machine's own.
     virtual std::string sqlite_vfs() = 0;
 };

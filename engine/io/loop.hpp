@@ -48,8 +48,6 @@ public:
     template <class T>
     T run_task(Task<T> task);
 
-    /// Any thread: runs `action` on the loop, outside of tasks. Game code has no use for it.
-    void post(std::function<void()> action);
     /// Calls `handler` on the loop. Blocks the signals in the calling thread and in the threads
     /// and processes it starts later, until the loop ends: call it before starting any thread,
     /// and unblock them in a child before exec.
@@ -65,6 +63,7 @@ public:
     Result<std::unique_ptr<Listener>> listen(const Endpoint& at, AcceptHandler accepted) override;
     Task<std::unique_ptr<Stream>> connect(Endpoint to, Duration limit) override;
     std::unique_ptr<Lane> make_lane(LaneConfig config) override;
+    void post(std::function<void()> action) override;
     std::string sqlite_vfs() override { return {}; }
 
 private:

@@ -82,7 +82,7 @@ std::int64_t now_ns() {
     return t.tv_sec * 1'000'000'000 + t.tv_nsec;
 }
 
-Result<> check(const Config& config) {
+Result<> check_values(const Config& config) {
     const auto outside = [](const char* field, std::uint64_t value, const char* range) {
         return Error(errc::bad_config, std::string("log.") + field + ": " + std::to_string(value) +
                                            " is outside " + range);
@@ -99,7 +99,7 @@ Result<> check(const Config& config) {
 }
 
 Result<> Backend::start(const Config& config) {
-    if (auto checked = check(config); !checked.ok()) return checked;
+    if (auto checked = check_values(config); !checked.ok()) return checked;
     std::vector<std::unique_ptr<Sink>> sinks;
     if (config.console) {
         sinks.push_back(std::make_unique<ConsoleSink>(config.console_fd, config.json, give_up_,
@@ -307,6 +307,7 @@ void write(Level level, std::string_view event, Fields fields,
 
 }  // namespace detail
 
+Result<> check(const Config& config) { return detail::check_values(config); }
 Result<> start(const Config& config) { return detail::backend().start(config); }
 void stop() noexcept { detail::backend().stop(); }
 bool flush(Duration timeout) noexcept { return detail::backend().flush(timeout); }

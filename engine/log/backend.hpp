@@ -35,6 +35,8 @@ struct Config {
     std::size_t ring_bytes = 8u << 20;  ///< [64 KiB, 1 GiB], power of two; about 64 Ki lines.
 };
 
+/// What start() would say of the values alone. Error: bad_config.
+Result<> check(const Config& config);
 /// Starts the writer; when it runs already, stops it first. Errors: bad_config, refused (the file
 /// cannot be opened). Before start() and after stop() lines go to stderr before the call returns.
 Result<> start(const Config& config);
@@ -52,8 +54,6 @@ Level level() noexcept;
 /// name is empty or longer than 64 bytes, or 64 modules have their own level already.
 bool set_level(std::string_view module, std::optional<Level> level);
 std::vector<std::pair<std::string, Level>> module_levels();  ///< By name.
-std::optional<Level> parse_level(std::string_view name);
-std::string_view name(Level level);
 
 /// Where timestamps come from: the simulator's virtual clock. Null: the clock of the machine.
 void set_clock(WallTime (*now)()) noexcept;

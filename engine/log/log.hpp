@@ -7,6 +7,7 @@
 #include <gyre/base/id.hpp>
 #include <gyre/base/time.hpp>
 #include <initializer_list>
+#include <optional>
 #include <source_location>
 #include <string>
 #include <string_view>
@@ -21,6 +22,8 @@
 namespace gyre::log {
 
 enum class Level : std::uint8_t { trace, debug, info, warn, error };
+std::string_view name(Level level);
+std::optional<Level> parse_level(std::string_view name);
 
 /// A value of several lines, '\n' between them: {"stack", log::Lines(text)}. Text: they follow the line
 /// of the log, indented by four spaces; JSON: an array of strings. Up to 16 KiB a value.

@@ -1,4 +1,4 @@
-#include <gyre/log/backend.hpp>
+#include <gyre/log/log.hpp>
 #include <gyre/node/live_config.hpp>
 
 namespace gyre::node {
@@ -22,8 +22,8 @@ Result<std::vector<ConfigChange>> LiveConfig::apply() {
     auto changes = diff(running_, *next);
     if (!changes) return changes.error();
     running_.replace_with(*next);
-    if (const auto level = running_.as<std::string>("log.level"))
-        if (const auto parsed = log::parse_level(*level)) log::set_level(*parsed);
+    if (const auto followed = follow_ ? follow_() : Result<>(); !followed)
+        log::error("config.not_followed", {{"error", followed.error()}});
     return changes;
 }
 

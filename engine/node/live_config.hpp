@@ -9,8 +9,10 @@ namespace gyre::node {
 class LiveConfig {
 public:
     /// running: what all nodes read from. read: file, environment and command line as at the start.
-    LiveConfig(config::Document& running, std::function<Result<config::Document>()> read)
-        : running_(running), read_(std::move(read)) {}
+    /// follow: what the engine does with a new one; its error is told, the configuration stays.
+    LiveConfig(config::Document& running, std::function<Result<config::Document>()> read,
+               std::function<Result<>()> follow = {})
+        : running_(running), read_(std::move(read)), follow_(std::move(follow)) {}
 
     config::Document& running() { return running_; }
     /// What would change. Errors: bad_config, names file, line and key.
@@ -22,6 +24,7 @@ private:
     Result<config::Document> read_checked() const;
     config::Document& running_;
     std::function<Result<config::Document>()> read_;
+    std::function<Result<>()> follow_;
 };
 
 }  // namespace gyre::node

@@ -2,6 +2,7 @@
 #include <gyre/module/door.hpp>
 #include <gyre/module/http_door.hpp>
 #include <gyre/module/locations.hpp>
+#include <gyre/node/log_service.hpp>
 #include <gyre/node/node_runtime.hpp>
 #include <gyre/node/node_service.hpp>
 #include <gyre/node/node_workshop.hpp>
@@ -14,6 +15,7 @@ namespace {
 
 constexpr Duration drain_limit = 3s;
 constexpr const world::TypeTable* engine_types[] = {&world::table<NodeService>, &world::table<ReloadService>,
+                                                    &world::table<LogService>,
                                                     &world::table<module::Clients>,
                                                     &world::table<module::Whereabouts>,
                                                     &world::table<world::Fanout>};

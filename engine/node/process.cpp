@@ -5,6 +5,7 @@
 #include <gyre/log/backend.hpp>
 #include <gyre/log/log.hpp>
 #include <gyre/module/loader.hpp>
+#include <gyre/node/log_config.hpp>
 #include <gyre/node/node_runtime.hpp>
 #include <gyre/node/reload_config.hpp>
 #include <gyre/node/process.hpp>
@@ -21,23 +22,6 @@
 
 namespace gyre::node {
 namespace {
-
-/// The section "log" of gyre.json.
-struct LogConfig {
-    std::string level = "info";  ///< trace, debug, info, warn, error.
-    bool json = false;
-    std::string console = "info";  ///< The same for stderr, or "off"; the file has all of `level`.
-    static consteval auto describe() {
-        return type<LogConfig>("LogConfig", field<&LogConfig::level>(), field<&LogConfig::json>(),
-                               field<&LogConfig::console>());
-    }
-    Result<> validate() const {
-        const std::string names = " is none of trace, debug, info, warn, error";
-        return config::Check()
-            .that(log::parse_level(level).has_value(), "level", "\"" + level + "\"" + names)
-            .that(console == "off" || log::parse_level(console), "console", "\"" + console + "\"" + names + ", off");
-    }
-};
 
 /// Roles start in this order: who is asked before who asks.
 std::size_t start_rank(std::string_view role) {
@@ -123,6 +107,9 @@ public:
               auto again = read_setup(options_, folder_);
               if (!again) return again.error();
               return std::move(again->config);
+          }, [this]() -> Result<> {
+              const auto log = setup_.config.as<LogConfig>("log");
+              return log ? start_log(*log, log_file()) : Result<>(log.error());
           }) {}
 
     int run(const std::function<void(const ClusterFile&)>& ready) {
@@ -157,15 +144,12 @@ private:
         } else if (auto possible = check_etcd(); !possible) {
             return possible;
         }
-        log::Config config;
-        config.level = *log::parse_level(log->level);
-        config.json = log->json;
-        config.console = log->console != "off";
-        if (config.console) config.console_level = *log::parse_level(log->console);
-        config.file = folder_.file(
-            "logs/" + (setup_.whole() || setup_.nodes.empty() ? "gyre" : setup_.nodes.front().name) + ".log");
         log::set_build_lookup(&running_build);
-        return log::start(config);
+        return start_log(*log, log_file());
+    }
+
+    std::string log_file() const {
+        return folder_.file("logs/" + (setup_.whole() || setup_.nodes.empty() ? "gyre" : setup_.nodes.front().name) + ".log");
     }
 
     Result<> choose_builds() {
@@ -408,6 +392,8 @@ Result<Setup> read_setup(const ProcessOptions& options, const DataFolder& folder
         document->overlay(*file);
     }
     if (auto set = document->set_from_environment(environ); !set) return set.error();
+    if (!options.log_format.empty())
+        if (auto set = document->set(options.log_format == "json" ? "log.json=true" : "log.json=false", "--log"); !set) return set.error();
     for (const auto& assignment : options.set)
         if (auto set = document->set(assignment); !set) return set.error();
 

@@ -7,6 +7,7 @@ namespace gyre::node {
 struct ProcessOptions {
     std::string config_file;         ///< Empty: gyre.json of the working folder, if it is there.
     std::vector<std::string> set;    ///< "cluster.host=127.0.0.1": stronger than file and environment.
+    std::string log_format;          ///< "text" or "json": stronger than the configuration. Empty: as it says.
     std::string data = ".gyre";
     std::vector<std::string> nodes;  ///< Which nodes of the config; empty: all.
     std::optional<std::uint16_t> first_port;  ///< Instead of all configured ports; 0: free ones.

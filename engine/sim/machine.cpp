@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <gyre/sim/detail/connection.hpp>
 #include <gyre/sim/detail/lane.hpp>
+#include <gyre/task/sync.hpp>
 
 namespace gyre::sim {
 namespace {
@@ -34,6 +35,16 @@ WallTime Machine::wall_now() {
 }
 void Machine::random(std::span<std::uint8_t> out) { host_.entropy.fill(out); }
 std::string Machine::sqlite_vfs() { return host_.disk.vfs_name(); }
+
+namespace {
+Task<> run_later(std::function<void()> action) {
+    co_await yield();
+    const ContextGuard outside(nullptr);
+    action();
+}
+}  // namespace
+
+void Machine::post(std::function<void()> action) { (void)go(*host_.scope, run_later(std::move(action))); }
 
 Result<std::unique_ptr<io::Listener>> Machine::listen(const io::Endpoint& at,
                                                       io::AcceptHandler accepted) {

@@ -51,6 +51,7 @@ public:
                                                  io::AcceptHandler accepted) override;
     Task<std::unique_ptr<io::Stream>> connect(io::Endpoint to, Duration limit) override;
     std::unique_ptr<io::Lane> make_lane(io::LaneConfig config) override;
+    void post(std::function<void()> action) override;
     std::string sqlite_vfs() override;
 
 private:

@@ -20,6 +20,7 @@ public:
     }
     void random(std::span<std::uint8_t> out) override { std::ranges::fill(out, ++counter_); }
     std::unique_ptr<io::Lane> make_lane(io::LaneConfig) override { return nullptr; }
+    void post(std::function<void()>) override {}
     std::string sqlite_vfs() override { return {}; }
 
     Result<std::unique_ptr<io::Listener>> listen(const io::Endpoint& at,
