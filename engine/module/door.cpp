@@ -27,7 +27,7 @@ class Door::Impl final : public rpc::Target,
                          public ClientSink,
                          public std::enable_shared_from_this<Impl> {
 public:
-    explicit Impl(Node& node) : node_(node) {}
+    explicit Impl(Node& node) : node_(node), traces_(node.io.random_u64()) {}
 
     void open(Methods methods, session::ServerConfig config, session::Delivery pushes);
     static Task<> close(std::shared_ptr<Impl> self);
@@ -82,7 +82,7 @@ private:
     Task<> keep_looking(ClientPtr client);
     Task<> look_later(ClientPtr client);
     Task<> forward(ClientPtr client, std::uint64_t method, std::string text, Bytes arguments,
-                   TimePoint deadline, Form form, rpc::Responder respond);
+                   TimePoint deadline, Form form, std::uint64_t trace, rpc::Responder respond);
     ClientPtr find(std::uint64_t session) const {
         const auto* found = clients_.find(session);
         return found ? *found : nullptr;
@@ -101,6 +101,7 @@ private:
     session::Delivery pushes_ = session::Delivery::reliable;
     IdMap<ClientPtr> clients_;
     std::uint64_t forwarded_ = 0, failed_ = 0;
+    std::uint64_t traces_;  // the last one
     bool closing_ = false;
 };
 
@@ -324,6 +325,8 @@ void Door::Impl::dispatch(const rpc::IncomingCall& call, rpc::Responder respond)
         return;
     }
     const Client& client = **found;
+    // Each call of a client begins a trace of its own: what a client says of it is not believed.
+    const std::uint64_t trace = traces_ += 0x9e37'79b9'7f4a'7c15;
     if (call.entity != 0 && call.entity != client.info.entity) {
         respond(Error(errc::forbidden, "a client calls its own entity only"));
         return;
@@ -332,22 +335,24 @@ void Door::Impl::dispatch(const rpc::IncomingCall& call, rpc::Responder respond)
         ++forwarded_;
         rpc::IncomingCall inside = call;
         inside.entity = client.to.entity;
+        inside.trace = trace;
         node_.host.dispatch(inside, std::move(respond));
         return;
     }
     start(forward(*found, call.method.id, std::string(call.method.text),
                   Bytes(call.arguments.begin(), call.arguments.end()), call.deadline, call.form,
-                  std::move(respond)));
+                  trace, std::move(respond)));
 }
 
 Task<> Door::Impl::forward(ClientPtr client, std::uint64_t method, std::string text, Bytes arguments,
-                           TimePoint deadline, Form form, rpc::Responder respond) {
+                           TimePoint deadline, Form form, std::uint64_t trace, rpc::Responder respond) {
     const rpc::MethodName name{method, text};
     const bool wanted = respond.wanted();
     ++forwarded_;
     std::uint64_t turn = 0;
     try {
         Chain::running().deadline = deadline;
+        Chain::running().trace = trace;
         rpc::CallOptions options = node_.rpc.default_options();
         options.caller = {client->info.entity, client->info.session};
         options.form = form;

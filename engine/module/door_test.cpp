@@ -1,12 +1,15 @@
 #include <gtest/gtest.h>
 
 #include <gyre/codec/codec.hpp>
+#include <gyre/log/capture.hpp>
 #include <gyre/module/manifest.hpp>
 #include <gyre/module/node_test.hpp>
 #include <gyre/module/nodes.hpp>
 #include <gyre/net/channel.hpp>
 #include <gyre/rpc/connection.hpp>
 #include <gyre/session/handshake.hpp>
+
+#include <set>
 
 namespace gyre::module {
 namespace {
@@ -18,6 +21,7 @@ struct Hero : Entity<Hero> {
     std::uint32_t calls = 0;
     std::uint64_t echo(std::uint64_t value) {
         ++calls;
+        log::debug("hero.echoed");
         return value + calling_entity() + calling_session() * 0;
     }
     Task<> rest() { co_await sleep(1h); }
@@ -241,6 +245,26 @@ TEST_F(DoorTest, passes_calls_to_an_entity_of_this_node) {
     ASSERT_EQ(one.dial(address()), "in");
     EXPECT_EQ(one.call<&Hero::echo>(0, std::uint64_t{3}), std::to_string(3 + player));
     EXPECT_EQ(static_cast<Hero*>(front.inside().host.find(inside)->object)->calls, 1u);
+}
+
+TEST_F(DoorTest, lines_of_a_call_name_its_session_its_number_and_a_trace_of_its_own) {
+    log::Capture log;
+    ASSERT_EQ(one.dial(address()), "in");
+    (void)one.call<&Hero::echo>(player, 1ul);  // on another node
+    porter().to[player] = inside;
+    porter().at = {};
+    door().find_again(one.session);
+    (void)one.call<&Hero::echo>(player, 1ul);  // here
+    std::set<std::string> traces;
+    for (const auto& line : log.lines()) {
+        if (line.event != "hero.echoed") continue;
+        EXPECT_NE(line.fields.find("session=" + std::to_string(one.session)), std::string::npos) << line.fields;
+        EXPECT_NE(line.fields.find(" call="), std::string::npos) << line.fields;
+        const auto trace = line.fields.find("trace=");
+        ASSERT_NE(trace, std::string::npos) << line.fields;
+        traces.insert(line.fields.substr(trace));
+    }
+    EXPECT_EQ(traces.size(), 2u);
 }
 
 TEST_F(DoorTest, asks_once_at_a_time_for_all_calls_that_wait) {

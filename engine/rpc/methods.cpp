@@ -84,6 +84,7 @@ void run_call(const Callee& callee, const IncomingCall& call, Responder respond)
     context.session = call.caller.session;
     context.caller = call.caller.entity;
     context.trace = call.trace;
+    context.call = respond.call();
     const auto running = gyre::detail::spawn(
         *callee.scope,
         method.serve(callee.object, call.arguments,

@@ -73,6 +73,7 @@ public:
         if (door_) leave(door_);
     }
     bool wanted() const { return call_ != 0; }
+    std::uint64_t call() const { return call_; }  ///< Its number on its link; 0: a notify.
     void operator()(const Error& error);
     /// Whole msgpack values as they are; empty: nil.
     void operator()(BytesView encoded);
