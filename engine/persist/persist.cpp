@@ -203,6 +203,7 @@ Task<> Persist::save(world::Record& record) {
     const auto result = co_await as_result(
         documents_.save(collection, std::to_string(id), now, state->epoch));
     if (result) {
+        log::debug("persist.saved", {{"type", collection}, {"id", id}, {"bytes", now.size()}});
         state->saved = std::move(now);
         ++saves_;
         co_return;

@@ -85,6 +85,10 @@ void run_call(const Callee& callee, const IncomingCall& call, Responder respond)
     context.caller = call.caller.entity;
     context.trace = call.trace;
     context.call = respond.call();
+    if (log::enabled(log::Level::trace)) [[unlikely]] {
+        const ContextGuard inside(&context);
+        log::trace("rpc.called", {{"method", method.full_name}});
+    }
     const auto running = gyre::detail::spawn(
         *callee.scope,
         method.serve(callee.object, call.arguments,

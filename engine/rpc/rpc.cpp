@@ -196,6 +196,7 @@ Task<std::shared_ptr<Connection>> Rpc::open_link(io::Endpoint to) {
         [this, to](const Error& reason) {
             const auto found = links_.find(to);
             if (found != links_.end()) found->second->connection = nullptr;
+            log::debug("rpc.link_closed", {{"to", to.to_string()}, {"reason", reason.what()}});
             if (on_link_lost && !closed_) on_link_lost(to, reason);
         },
         std::move(early));
@@ -211,6 +212,7 @@ Task<> Rpc::dial(io::Endpoint to) {
         link.connection = std::move(*opened);
         link.failure.reset();
         link.back_off = Duration::zero();
+        log::debug("rpc.link_opened", {{"to", to.to_string()}});
         if (on_link_opened) on_link_opened(to);
     } else {
         const Error reason = opened ? Error(errc::closed, "at once") : opened.error();

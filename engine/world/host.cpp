@@ -187,6 +187,7 @@ Task<> Host::start(Record& record) {
         throw Error(*record.failed);
     }
     start_residents(record);
+    if (record.id) log::debug("world.entity_started", {{"type", record.type.name}, {"entity", record.id}});
 }
 
 namespace {
@@ -240,6 +241,7 @@ Task<> Host::destroy(EntityId id) {
     }
     const auto ended = record.ended;
     if (on_presence) on_presence(id, record.type, false);
+    log::debug("world.entity_ended", {{"type", record.type.name}, {"entity", id}});
     entities_.erase(id);
     ended->set();
 }

@@ -119,8 +119,20 @@ class LogFilesTest(ClusterTest):
 
 
 class LogCommandTest(ClusterTest):
-    def level_lines(self):
-        return self.gyre("logs", "--level", "debug", "--event", "rpc.").stdout
+    def calls(self):
+        return re.findall(r"rpc.called +method=(\S+)", self.gyre("logs", "-n", "0", "--event", "rpc.").stdout)
+
+    def test_a_module_speaks_when_it_is_asked_to(self):
+        up = self.up()
+        self.call("gate_0", "NodeService.methods")
+        self.assertEqual(self.gyre("log", "set", "rpc=trace").returncode, 0)
+        self.call("gate_0", "NodeService.calls")
+        wait_until("its line", lambda: "NodeService.calls" in self.calls())
+        self.assertEqual(self.gyre("log", "set", "rpc=default").returncode, 0)
+        self.call("gate_0", "NodeService.tasks")
+        self.call("gate_0", "LogService.state")
+        self.assertFalse({"NodeService.methods", "NodeService.tasks"} & set(self.calls()))
+        self.end(up)
 
     def test_levels_change_while_it_runs(self):
         up = self.up("--set", "log.level=info")
