@@ -2,11 +2,13 @@
 #include <signal.h>
 #include <time.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <gyre/log/backend.hpp>
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "detail/ring.hpp"
@@ -21,7 +23,8 @@ namespace {
 constexpr Duration nap = 5ms;         // between batches: the caller pays for no wake-up
 constexpr Duration long_nap = 250ms;  // after a second without lines; the next one wakes
 constexpr int naps_until_long = 200;
-constexpr Duration stop_patience = 2s;
+constexpr Duration waiting_nap = 1ms;  // a console or a file has not taken all yet
+constexpr Duration stop_patience = 2s, early_patience = 250ms;
 constexpr std::size_t errors_part = 8;  // 1/8 of the ring is kept for errors
 constexpr std::uint64_t batch_bytes = 1u << 18;
 
@@ -41,6 +44,12 @@ public:
 
     std::atomic<WallTime (*)()> clock = nullptr;
     std::atomic<std::uint64_t> written = 0, dropped = 0, errors_dropped = 0, sink_failures = 0;
+    std::atomic<std::uint64_t> console_dropped = 0, file_dropped = 0;
+
+    std::uint64_t waiting_bytes() const {
+        const Ring* const ring = ring_.load(std::memory_order_acquire);
+        return ring ? ring->head() - ring->tail() : 0;
+    }
 
 private:
     void run();
@@ -49,7 +58,9 @@ private:
     void write_now(const Record& record);
     void report_dropped();
     void flush_sinks();
-    void failed(const Error& error);
+    void failed(Sink& sink, const Error& error);
+    void count_lost(Sink& sink);
+    bool waiting() const;
     void note(Level level, std::string_view event, Fields fields);
 
     std::mutex lifecycle_;
@@ -60,11 +71,11 @@ private:
     std::vector<std::unique_ptr<Ring>> rings_;  // the last is the one; callers may still see others
     std::vector<std::unique_ptr<Sink>> sinks_;
     std::uint64_t dropped_told_ = 0, errors_dropped_told_ = 0;
-    bool failing_ = false;
+    std::unique_ptr<ConsoleSink> early_;  // for lines without a start()
 
     std::mutex nap_mutex_;
     std::condition_variable wake_;
-    std::atomic<bool> stopping_ = false, hurry_ = false, asleep_ = false, give_up_ = false;
+    std::atomic<bool> stopping_ = false, hurry_ = false, asleep_ = false;
     std::atomic<std::uint64_t> flushed_ = 0;  // position in the ring
 };
 
@@ -95,6 +106,8 @@ Result<> check_values(const Config& config) {
         return outside("file_bytes_max", config.file_bytes_max, "[4096, 1099511627776]");
     }
     if (config.files_kept > 1'000) return outside("files_kept", config.files_kept, "[0, 1000]");
+    if (auto schedule = Schedule::parse(config.rotate, config.local_time); !schedule.ok())
+        return schedule.error();
     return {};
 }
 
@@ -102,8 +115,11 @@ Result<> Backend::start(const Config& config) {
     if (auto checked = check_values(config); !checked.ok()) return checked;
     std::vector<std::unique_ptr<Sink>> sinks;
     if (config.console) {
-        sinks.push_back(std::make_unique<ConsoleSink>(config.console_fd, config.json, give_up_,
-                                                      config.console_level));
+        const Style style{.json = config.json,
+                          .color = wants_color(config.console_fd),
+                          .local = config.local_time};
+        sinks.push_back(
+            std::make_unique<ConsoleSink>(config.console_fd, style, config.console_level));
     }
     if (!config.file.empty()) {
         auto file = std::make_unique<FileSink>(config);
@@ -118,7 +134,6 @@ Result<> Backend::start(const Config& config) {
         std::lock_guard output(output_);
         drain();
         sinks_ = std::move(sinks);
-        failing_ = false;
         if (rings_.empty() || rings_.back()->capacity() != config.ring_bytes) {
             rings_.push_back(std::make_unique<Ring>(config.ring_bytes));
         }
@@ -126,7 +141,7 @@ Result<> Backend::start(const Config& config) {
         ring_.store(rings_.back().get(), std::memory_order_release);
     }
     set_level(config.level);
-    stopping_ = hurry_ = asleep_ = give_up_ = false;
+    stopping_ = hurry_ = asleep_ = false;
     // Signals are for the threads of the host.
     sigset_t all, before;
     ::sigfillset(&all);
@@ -140,13 +155,17 @@ void Backend::stop() noexcept {
     std::lock_guard lifecycle(lifecycle_);
     if (!writer_.joinable()) return;
     flush(stop_patience);
-    give_up_ = true;  // a console that took nothing until now will not
     ring_.store(nullptr, std::memory_order_release);
     stopping_ = true;
     wake_.notify_one();
     writer_.join();
+    std::vector<std::unique_ptr<Sink>> ended;  // not under the lock: what ends may log
     std::lock_guard output(output_);
-    sinks_.clear();
+    for (const auto& sink : sinks_) {
+        sink->give_up();
+        count_lost(*sink);
+    }
+    ended.swap(sinks_);
 }
 
 bool Backend::flush(Duration timeout) noexcept {
@@ -186,13 +205,21 @@ void Backend::write_now(const Record& record) {
         dropped.fetch_add(1, std::memory_order_relaxed);
         return;
     }
-    std::lock_guard output(output_);
-    drain();
-    const bool own = sinks_.empty();
-    if (own) sinks_.push_back(std::make_unique<ConsoleSink>(2, false, give_up_));
-    emit(record);
-    flush_sinks();
-    if (own) sinks_.clear();
+    {
+        std::lock_guard output(output_);
+        drain();
+        if (sinks_.empty()) {
+            if (!early_) early_ = std::make_unique<ConsoleSink>(2, Style{.color = wants_color(2)});
+            early_->write(record);
+            early_->flush_for(early_patience);
+            written.store(written.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+        } else {
+            emit(record);
+            flush_sinks();
+            return;
+        }
+    }
+    give_to_taps(record);
 }
 
 void Backend::run() {
@@ -202,12 +229,16 @@ void Backend::run() {
         // Read first: what was logged before stop() is in the ring by then.
         const bool last = stopping_.load(std::memory_order_acquire);
         hurry_.store(false, std::memory_order_relaxed);
-        bool any = false;
+        bool any = false, waits = false;
         {
             std::lock_guard output(output_);
             any = drain();
+            waits = waiting();
             const Ring& ring = *rings_.back();
-            if (last && ring.head() == ring.tail()) return;
+            if (last && ring.head() == ring.tail()) {
+                flush_sinks();  // here, where no signal of a closed pipe gets through
+                return;
+            }
         }
         if (last) {  // a caller is between reserve and commit
             std::this_thread::yield();
@@ -217,7 +248,7 @@ void Backend::run() {
         const bool sleep = idle > naps_until_long;
         asleep_.store(sleep, std::memory_order_relaxed);
         std::unique_lock lock(nap_mutex_);
-        wake_.wait_for(lock, sleep ? long_nap : nap, [&] {
+        wake_.wait_for(lock, waits ? waiting_nap : sleep ? long_nap : nap, [&] {
             return stopping_.load() || hurry_.load() || asleep_.load() != sleep;
         });
     }
@@ -237,39 +268,53 @@ bool Backend::drain() {
         if (ring.tail() >= flush_at) {
             flush_sinks();
             flush_at = ring.tail() + batch_bytes;
-            flushed_.store(ring.tail(), std::memory_order_release);
         }
     }
+    ring.release();
     report_dropped();
-    if (ring.tail() != before) flush_sinks();
-    flushed_.store(ring.tail(), std::memory_order_release);
+    flush_sinks();
+    if (!waiting()) flushed_.store(ring.tail(), std::memory_order_release);
     return ring.tail() != before;
 }
 
+bool Backend::waiting() const {
+    return std::ranges::any_of(sinks_, [](const auto& sink) { return sink->waiting(); });
+}
+
 void Backend::emit(const Record& record) {
-    written.fetch_add(1, std::memory_order_relaxed);
-    for (const auto& sink : sinks_) {
-        if (auto result = sink->write(record); !result.ok()) failed(result.error());
-    }
+    written.store(written.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    for (const auto& sink : sinks_) sink->write(record);
     give_to_taps(record);
 }
 
 void Backend::flush_sinks() {
-    bool all = true;
     for (const auto& sink : sinks_) {
-        if (auto result = sink->flush(); !result.ok()) {
-            all = false;
-            failed(result.error());
+        const bool any = !sink->empty();
+        const auto result = sink->flush();
+        count_lost(*sink);
+        if (!any) continue;
+        if (!result.ok()) {
+            failed(*sink, result.error());
+            continue;
         }
+        sink->failing = false;
+        if (!sink->empty()) continue;  // takes little: told when it takes all
+        if (const auto lost = sink->lost() - std::exchange(sink->lost_told, sink->lost()))
+            note(Level::warn, "log.sink_dropped", {{"sink", sink->name()}, {"count", lost}});
     }
-    if (all) failing_ = false;
+}
+
+void Backend::count_lost(Sink& sink) {
+    auto& dropped_here = sink.name() == std::string_view("file") ? file_dropped : console_dropped;
+    dropped_here.fetch_add(sink.lost() - std::exchange(sink.lost_counted, sink.lost()),
+                           std::memory_order_relaxed);
 }
 
 /// Told once for each streak, to the sinks that work.
-void Backend::failed(const Error& error) {
+void Backend::failed(Sink& sink, const Error& error) {
     sink_failures.fetch_add(1, std::memory_order_relaxed);
-    if (std::exchange(failing_, true)) return;
-    note(Level::error, "log.sink_failed", {{"error", error}});
+    if (std::exchange(sink.failing, true)) return;
+    note(Level::error, "log.sink_failed", {{"sink", sink.name()}, {"error", error}});
 }
 
 void Backend::report_dropped() {
@@ -280,14 +325,13 @@ void Backend::report_dropped() {
          {{"count", now - dropped_told_}, {"errors", errors_now - errors_dropped_told_}});
     dropped_told_ = now;
     errors_dropped_told_ = errors_now;
-    flush_sinks();
 }
 
 void Backend::note(Level level, std::string_view event, Fields fields) {
     Record record;
     gather(record, level, event, fields, std::source_location::current());
     record.time_ns = now_ns();
-    for (const auto& sink : sinks_) (void)sink->write(record);
+    for (const auto& sink : sinks_) sink->note(record);
 }
 
 }  // namespace
@@ -316,7 +360,8 @@ void set_clock(WallTime (*now)()) noexcept { detail::backend().clock = now; }
 
 Stats stats() noexcept {
     const auto& from = detail::backend();
-    return {from.written, from.dropped, from.errors_dropped, from.sink_failures};
+    return {from.written,         from.dropped,      from.errors_dropped,   from.sink_failures,
+            from.console_dropped, from.file_dropped, from.waiting_bytes()};
 }
 
 }  // namespace gyre::log

@@ -20,7 +20,7 @@ namespace gyre::log {
 struct Config {
     Level level = Level::info;
     bool json = false;    ///< One JSON object a line instead of text, on every sink.
-    bool console = true;  ///< To `console_fd`; colours on a terminal unless NO_COLOR is set.
+    bool console = true;  ///< To `console_fd`; colours on a terminal but with NO_COLOR or TERM=dumb.
     Level console_level = Level::trace;  ///< Lines below it go to the file only.
     int console_fd = 2;
     std::string file = {};  ///< Path; empty: no file. Its folder is made.
@@ -40,11 +40,12 @@ Result<> check(const Config& config);
 /// Starts the writer; when it runs already, stops it first. Errors: bad_config, refused (the file
 /// cannot be opened). Before start() and after stop() lines go to stderr before the call returns.
 Result<> start(const Config& config);
-/// Writes what was logged so far, at most 2 s when the console does not take it. Idempotent;
-/// also runs at exit.
+/// Writes what was logged so far, at most 2 s when console or file do not take it. Idempotent; also
+/// runs at exit.
 void stop() noexcept;
-/// Waits until all that was logged before is written; false when the timeout came first. No
-/// locks, no allocation: may be called from a crash handler.
+/// Waits until all that was logged before is written, but not for a console that has taken nothing
+/// for a second; false when the timeout came first. No locks, no allocation: may be called from a
+/// crash handler.
 bool flush(Duration timeout = std::chrono::seconds(2)) noexcept;
 
 /// Of all modules that have none of their own. Any thread, as all of these.
@@ -68,7 +69,10 @@ struct Stats {
     std::uint64_t written = 0;
     std::uint64_t dropped = 0;  ///< Below error.
     std::uint64_t errors_dropped = 0;
-    std::uint64_t sink_failures = 0;  ///< Writes a console or file did not take.
+    std::uint64_t sink_failures = 0;    ///< Writes a console or file did not take.
+    std::uint64_t console_dropped = 0;  ///< Lines of `written` that the console did not take,
+    std::uint64_t file_dropped = 0;     ///< and that the file did not.
+    std::uint64_t waiting_bytes = 0;    ///< In the ring now.
 };
 Stats stats() noexcept;
 

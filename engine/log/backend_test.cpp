@@ -1,69 +1,17 @@
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <filesystem>
-#include <fstream>
 #include <gyre/log/backend.hpp>
 #include <sstream>
 #include <thread>
 #include <vector>
 
+#include "detail/test_files.hpp"
+
 namespace gyre::log {
 namespace {
-
-struct Folder {
-    Folder() {
-        std::string name = ::testing::TempDir() + "gyre_log_XXXXXX";
-        path = ::mkdtemp(name.data());
-    }
-    ~Folder() {
-        stop();
-        std::filesystem::remove_all(path);
-    }
-    std::string path;
-};
-
-std::string read(const std::string& path) {
-    std::ostringstream text;
-    text << std::ifstream(path, std::ios::binary).rdbuf();
-    return text.str();
-}
-
-std::size_t count(std::string_view text, std::string_view part) {
-    std::size_t result = 0;
-    for (auto at = text.find(part); at != text.npos; at = text.find(part, at + part.size()))
-        ++result;
-    return result;
-}
-
-Config to_file(const Folder& folder) {
-    return {.console = false, .file = folder.path + "/logs/gyre.log"};
-}
-
-/// A console nobody reads until read_all().
-struct Pipe {
-    Pipe() { EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0); }
-    ~Pipe() {
-        for (const int end : ends) {
-            if (end >= 0) ::close(end);
-        }
-    }
-    void close(std::size_t end) { ::close(std::exchange(ends[end], -1)); }
-    std::string read_all() {
-        std::string text;
-        std::array<char, 65'536> part;
-        for (ssize_t n = 0; (n = ::read(ends[0], part.data(), part.size())) > 0;) {
-            text.append(part.data(), static_cast<std::size_t>(n));
-        }
-        return text;
-    }
-    std::array<int, 2> ends{-1, -1};
-};
 
 TEST(LogBackend, writes_to_the_file_in_the_order_of_the_calls) {
     const Folder folder;
@@ -167,7 +115,11 @@ TEST(LogBackend, starting_and_stopping_in_a_storm_loses_nothing) {
 
 TEST(LogBackend, a_full_ring_drops_the_newest_says_so_and_keeps_room_for_errors) {
     Pipe pipe;
-    start({.console_fd = pipe.ends[1], .ring_bytes = 64 << 10}).value();
+    // The file is a pipe: nothing else holds the writer.
+    start({.console = false,
+           .file = "/dev/fd/" + std::to_string(pipe.ends[1]),
+           .ring_bytes = 64 << 10})
+        .value();
     const Stats before = stats();
     std::uint64_t sent = 0, dropped = 0;
     bool last_dropped = false;
@@ -197,7 +149,7 @@ TEST(LogBackend, stop_does_not_wait_for_ever_for_a_console_nobody_reads) {
     start({.console_fd = pipe.ends[1]}).value();
     for (int i = 0; i < 10'000; ++i) info("test.flood", {{"i", i}});
     stop();  // the time-out of the test is the check
-    EXPECT_GT(stats().sink_failures, 0u);
+    EXPECT_GT(stats().console_dropped, 0u);
 }
 
 TEST(LogBackend, a_console_may_show_less_than_the_file) {
@@ -233,47 +185,6 @@ TEST(LogBackend, a_closed_console_is_survived_and_told_to_the_file) {
     const std::string text = read(config.file);
     EXPECT_EQ(count(text, "log.sink_failed"), 1u) << text;
     EXPECT_EQ(count(text, "test."), 2u);
-}
-
-TEST(LogBackend, begins_the_next_file_by_size_and_keeps_so_many) {
-    const Folder folder;
-    Config config = to_file(folder);
-    config.file_bytes_max = 4'096;
-    config.files_kept = 3;
-    start(config).value();
-    for (int i = 0; i < 500; ++i) info("test.event", {{"i", i}});
-    stop();
-    std::string all;
-    for (const char* suffix : {".3", ".2", ".1", ""}) {
-        const std::string part = read(config.file + suffix);
-        EXPECT_FALSE(part.empty()) << suffix;
-        EXPECT_LE(part.size(), 4'096u);
-        all += part;
-    }
-    EXPECT_FALSE(std::filesystem::exists(config.file + ".4"));
-    int last = 499;
-    for (; last >= 0 && all.find(" i=" + std::to_string(last) + "\n") != all.npos; --last) {
-    }
-    EXPECT_EQ(static_cast<std::size_t>(499 - last), count(all, "\n")) << "no gap at the borders";
-}
-
-std::atomic<std::int64_t> day = 20'000;
-WallTime virtual_now() { return WallTime(std::chrono::hours(24 * day.load())); }
-
-TEST(LogBackend, begins_the_next_file_each_day_of_the_clock_it_is_given) {
-    const Folder folder;
-    const Config config = to_file(folder);
-    set_clock(&virtual_now);
-    start(config).value();
-    info("test.first");
-    info("test.second");
-    ++day;
-    info("test.third");
-    stop();
-    set_clock(nullptr);
-    EXPECT_EQ(count(read(config.file + ".1"), "\n"), 2u);
-    EXPECT_TRUE(read(config.file).starts_with("2024-10-05T00:00:00.000Z info"))
-        << read(config.file);
 }
 
 TEST(LogBackend, refuses_what_it_cannot_do_by_name) {

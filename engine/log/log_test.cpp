@@ -30,9 +30,9 @@ std::string text_of(Level level, std::string_view event, Fields fields) {
     detail::Record record;
     detail::gather(record, level, event, fields, std::source_location::current());
     record.time_ns = fixed_time().time_since_epoch().count();
-    std::string text;
-    detail::append_text(text, record, {});
-    return text;
+    detail::Buffer text;
+    detail::Formatter({}).append(text, record);
+    return std::string(text.view());
 }
 
 TEST(Log, prints_every_kind_of_value) {

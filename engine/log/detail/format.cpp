@@ -1,128 +1,42 @@
 #include "format.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <chrono>
+#include <bit>
 #include <cmath>
 #include <gyre/log/backend.hpp>
+
+#include "chars.hpp"
 
 namespace gyre::log::detail {
 namespace {
 
-constexpr char hex[] = "0123456789abcdef";
+constexpr std::string_view colors[] = {"\x1b[90m", "\x1b[36m", "\x1b[32m", "\x1b[33m",
+                                       "\x1b[1;31m"};
+constexpr std::string_view dim = "\x1b[2m", plain = "\x1b[0m";
 
-/// Bytes of the valid UTF-8 sequence at `text`, and its code point; 0 when it is not valid.
-std::size_t utf8(std::string_view text, std::uint32_t& point) {
-    const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
-    const std::uint8_t first = byte(0);
-    if (first < 0x80) return point = first, 1;
-    const std::size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-    if (first < 0xc2 || first > 0xf4 || text.size() < size) return 0;
-    point = first & (0x7f >> size);
-    for (std::size_t i = 1; i < size; ++i) {
-        if ((byte(i) & 0xc0) != 0x80) return 0;
-        point = (point << 6) | (byte(i) & 0x3f);
-    }
-    constexpr std::uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const bool wrong =
-        point < least[size] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000);
-    return wrong ? 0 : size;
+/// What a line takes at most, whatever its style.
+std::size_t line_bytes_max(const Record& record) {
+    constexpr std::size_t fixed = 1'024, of_field = 128;  // with the five fields of the Context
+    std::size_t text = record.file.size() + record.event.size() + record.node.size() +
+                       record.role.size() + record.build.size();
+    for (std::size_t i = 0; i < record.field_count; ++i)
+        text += record.fields[i].key_bytes + record.fields[i].text_bytes;
+    return fixed + of_field * record.field_count + escaped_bytes_max * text;
 }
 
-/// C1 controls, line separators, and marks that reorder what follows on a terminal.
-bool hostile(std::uint32_t point) {
-    return (point >= 0x7f && point < 0xa0) || (point >= 0x200e && point <= 0x200f) ||
-           (point >= 0x2028 && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069);
+char* pad(char* to, const char* from, std::ptrdiff_t width) {
+    while (to - from < width) *to++ = ' ';
+    return to;
 }
 
-enum class Escape : std::uint8_t { quoted, json, line };  // a line is not within quotes
-
-void append_escaped(std::string& to, std::string_view text, Escape how) {
-    const bool json = how == Escape::json;
-    while (!text.empty()) {
-        std::uint32_t point = 0;
-        const std::size_t size = utf8(text, point);
-        const char c = text[0];
-        if (size == 0) {
-            const auto byte = static_cast<std::uint8_t>(c);
-            to += json ? "\\\\x" : "\\x";
-            to += hex[byte >> 4];
-            to += hex[byte & 15];
-        } else if (how != Escape::line && (c == '"' || c == '\\')) {
-            to += '\\';
-            to += c;
-        } else if (c == '\n') {
-            to += "\\n";
-        } else if (c == '\t') {
-            to += "\\t";
-        } else if (point < 0x20 || hostile(point)) {
-            to += "\\u";
-            for (int shift = 12; shift >= 0; shift -= 4) to += hex[(point >> shift) & 15];
-        } else {
-            to.append(text.substr(0, size));
-        }
-        text.remove_prefix(std::max<std::size_t>(size, 1));
-    }
+char* put_cut(char* to, const Record::Field& field) {
+    return put(put_number(put(to, "...(+"), field.bits), " bytes)");
 }
 
-/// Names come from code: plain, or made so.
-void append_name(std::string& to, std::string_view text) {
-    for (const char c : text) to += c > ' ' && c < 0x7f && c != '=' && c != '"' ? c : '?';
-}
-
-template <class T>
-void append_number(std::string& to, T value) {
-    char digits[24];
-    to.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
-}
-
-void append_real(std::string& to, double value) {
-    char digits[40];
-    const double size = std::abs(value);
-    const bool fixed = size == 0 || (size >= 1e-4 && size < 1e15);
-    const auto end = std::to_chars(digits, digits + sizeof digits, value,
-                                   fixed ? std::chars_format::fixed : std::chars_format::general);
-    to.append(digits, end.ptr);
-}
-
-void append_two(std::string& to, unsigned value) {
-    to += static_cast<char>('0' + value / 10);
-    to += static_cast<char>('0' + value % 10);
-}
-
-void append_time(std::string& to, std::int64_t time_ns) {
-    const auto ms =
-        static_cast<unsigned>(((time_ns / 1'000'000) % 86'400'000 + 86'400'000) % 86'400'000);
-    append_two(to, ms / 3'600'000);
-    to += ':';
-    append_two(to, ms / 60'000 % 60);
-    to += ':';
-    append_two(to, ms / 1'000 % 60);
-    to += '.';
-    to += static_cast<char>('0' + ms / 100 % 10);
-    append_two(to, ms % 100);
-}
-
-void append_date(std::string& to, std::int64_t time_ns) {
-    using namespace std::chrono;
-    const year_month_day date(floor<days>(sys_time<nanoseconds>(nanoseconds(time_ns))));
-    append_number(to, static_cast<int>(date.year()));
-    to += '-';
-    append_two(to, static_cast<unsigned>(date.month()));
-    to += '-';
-    append_two(to, static_cast<unsigned>(date.day()));
-    to += 'T';
-}
-
-void pad(std::string& to, std::size_t from, std::size_t width) {
-    const std::size_t used = to.size() - from;
-    to.append(used < width ? width - used : 0, ' ');
-}
-
-void append_cut(std::string& to, const Record::Field& field) {
-    to += "...(+";
-    append_number(to, field.bits);
-    to += " bytes)";
+char* put_place(char* to, const Record& record) {
+    for (const char c : record.file) *to++ = c > ' ' && c < 0x7f && c != '"' && c != '\\' ? c : '?';
+    to = put_number(put(to, ':'), std::uint64_t{record.line});
+    return put_number(put(to, ':'), std::uint64_t{record.column});
 }
 
 /// Calls with each line of a log::Lines; the end of the last makes no further one.
@@ -136,76 +50,57 @@ void each_line(const Record::Field& field, F&& call) {
     }
 }
 
-void append_lines_json(std::string& to, const Record::Field& field) {
-    to += '[';
-    const std::size_t begin = to.size();
+char* put_lines_json(char* to, const Record::Field& field) {
+    *to++ = '[';
+    const char* const begin = to;
+    const auto open = [&] { to = put(to, to == begin ? "\"" : ",\""); };
     each_line(field, [&](std::string_view line) {
-        to += to.size() == begin ? "\"" : ",\"";
-        append_escaped(to, line, Escape::json);
-        to += '"';
+        open();
+        to = put(put_escaped(to, line, Escape::json), '"');
     });
     if (field.bits) {
-        to += to.size() == begin ? "\"" : ",\"";
-        append_cut(to, field);
-        to += '"';
+        open();
+        to = put(put_cut(to, field), '"');
     }
-    to += ']';
+    return put(to, ']');
 }
 
 /// Each line of every log::Lines after an end of line and four spaces.
-void append_lines(std::string& to, const Record& record) {
+char* put_lines(char* to, const Record& record) {
+    constexpr std::string_view indent = "\n    ";
     for (std::size_t i = 0; i < record.field_count; ++i) {
         const auto& field = record.fields[i];
         if (field.type != Value::Type::lines) continue;
         each_line(field, [&](std::string_view line) {
-            to += "\n    ";
-            append_escaped(to, line, Escape::line);
+            to = put_escaped(put(to, indent), line, Escape::line);
         });
-        if (field.bits) {
-            to += "\n    ";
-            append_cut(to, field);
-        }
+        if (field.bits) to = put_cut(put(to, indent), field);
     }
+    return to;
 }
 
-void append_place(std::string& to, const Record& record) {
-    for (const char c : record.file) to += c > ' ' && c < 0x7f ? c : '?';
-    to += ':';
-    append_number(to, record.line);
-    to += ':';
-    append_number(to, record.column);
-}
-
-void append_value(std::string& to, const Record::Field& field, bool json) {
+char* put_value(char* to, const Record::Field& field, bool json) {
     switch (field.type) {
-        case Value::Type::integer: return append_number(to, static_cast<std::int64_t>(field.bits));
-        case Value::Type::natural: return append_number(to, field.bits);
-        case Value::Type::boolean: to += field.bits ? "true" : "false"; return;
-        case Value::Type::duration:
-            return append_real(to, to_ms(Duration(static_cast<std::int64_t>(field.bits))));
+        case Value::Type::integer: return put_number(to, static_cast<std::int64_t>(field.bits));
+        case Value::Type::natural: return put_number(to, field.bits);
+        case Value::Type::boolean: return put(to, field.bits ? "true" : "false");
+        case Value::Type::duration: return put_ms(to, static_cast<std::int64_t>(field.bits));
         case Value::Type::real: {
             const auto value = std::bit_cast<double>(field.bits);
-            if (std::isfinite(value) || !json) return append_real(to, value);
-            to += std::isnan(value) ? "\"nan\"" : value > 0 ? "\"inf\"" : "\"-inf\"";
-            return;
+            if (std::isfinite(value) || !json) return put_real(to, value);
+            return put(to, std::isnan(value) ? "\"nan\"" : value > 0 ? "\"inf\"" : "\"-inf\"");
         }
         case Value::Type::id:  // 64 bits: more than a JSON reader keeps in a number
-            if (json) to += '"';
-            append_number(to, field.bits);
-            if (json) to += '"';
-            return;
+            if (!json) return put_number(to, field.bits);
+            return put(put_number(put(to, '"'), field.bits), '"');
         case Value::Type::text:
-            if (json) {
-                to += '"';
-                append_escaped(to, field.text(), Escape::json);
-            } else {
-                append_quoted(to, field.text());
-            }
-            if (field.bits) append_cut(to, field);
-            if (json) to += '"';
-            return;
-        case Value::Type::lines: return append_lines_json(to, field);
+            to = json ? put_escaped(put(to, '"'), field.text(), Escape::json)
+                      : put_quoted(to, field.text());
+            if (field.bits) to = put_cut(to, field);
+            return json ? put(to, '"') : to;
+        case Value::Type::lines: return json ? put_lines_json(to, field) : to;
     }
+    return to;
 }
 
 /// A duration says its unit even where the key does not.
@@ -216,134 +111,127 @@ bool lacks_unit(const Record::Field& field) {
 /// Calls with a field for each id of the Context and the build, but those the line names itself.
 template <class F>
 void each_context_field(const Record& record, F&& call) {
-    const std::pair<std::string_view, std::uint64_t> ids[] = {{"entity", record.entity},
-                                                              {"session", record.session},
-                                                              {"call", record.call},
-                                                              {"trace", record.trace}};
     const auto named = [&record](std::string_view key) {
         return std::any_of(record.fields.begin(), record.fields.begin() + record.field_count,
                            [&](const auto& field) { return field.key() == key; });
     };
-    for (const auto& [key, id] : ids)
-        if (id != 0 && !named(key))
-            call(Record::Field{key.data(), nullptr, id, 0, static_cast<std::uint8_t>(key.size()),
-                               Value::Type::id});
-    constexpr std::string_view build = "build";
-    if (!record.build.empty() && !named(build))
-        call(Record::Field{build.data(), record.build.data(), 0, static_cast<std::uint16_t>(record.build.size()),
-                           static_cast<std::uint8_t>(build.size()), Value::Type::text});
+    const auto give = [&](std::string_view key, std::string_view text, std::uint64_t bits,
+                          Value::Type type) {
+        if (!named(key))
+            call(Record::Field{key.data(), text.data(), bits, static_cast<std::uint16_t>(text.size()),
+                               static_cast<std::uint8_t>(key.size()), type});
+    };
+    if (record.entity) give("entity", {}, record.entity, Value::Type::id);
+    if (record.session) give("session", {}, record.session, Value::Type::id);
+    if (record.call) give("call", {}, record.call, Value::Type::id);
+    if (record.trace) give("trace", {}, record.trace, Value::Type::id);
+    if (!record.build.empty()) give("build", record.build, 0, Value::Type::text);
 }
 
-constexpr std::string_view colors[] = {"\x1b[90m", "\x1b[36m", "\x1b[32m", "\x1b[33m",
-                                       "\x1b[1;31m"};
-constexpr std::string_view plain = "\x1b[0m";
+/// With a space before each.
+char* put_fields(char* to, const Record& record, bool color) {
+    const auto append = [&](const Record::Field& field) {
+        if (field.type == Value::Type::lines) return;
+        *to++ = ' ';
+        if (color) to = put(to, dim);
+        to = put(put_name(to, field.key()), '=');
+        if (color) to = put(to, plain);
+        to = put_value(to, field, false);
+        if (lacks_unit(field)) to = put(to, "ms");
+    };
+    for (std::size_t i = 0; i < record.field_count; ++i) append(record.fields[i]);
+    each_context_field(record, append);
+    return to;
+}
+
+char* put_json_text(char* to, std::string_view begin, std::string_view value) {
+    return put(put_escaped(put(to, begin), value, Escape::json), '"');
+}
+
+/// Keys that every line has.
+bool taken(std::string_view key) {
+    switch (key.size()) {
+        case 2: return key == "ts" || key == "at";
+        case 4: return key == "node" || key == "role";
+        case 5: return key == "level" || key == "event";
+        default: return false;
+    }
+}
 
 }  // namespace
 
-void append_quoted(std::string& to, std::string_view text) {
-    const auto is_plain = [](char c) {
-        return c > ' ' && c < 0x7f && c != '"' && c != '=' && c != '\\';
-    };
-    if (!text.empty() && std::all_of(text.begin(), text.end(), is_plain)) {
-        to.append(text);
-        return;
+char* Formatter::put_time(char* to, std::int64_t time_ns) {
+    const std::int64_t second = floor_div(time_ns, 1'000'000'000);
+    if (second != second_) {
+        second_ = second;
+        const std::int64_t offset = zone_.offset_s(second);
+        const Calendar at(second + offset);
+        char* p = before_.data();
+        if (style_.date || style_.json) {
+            if (at.year >= 0 && at.year < 1'000) *p++ = '0';
+            p = put(put_number(p, std::int64_t{at.year}), '-');
+            p = put(put_two(put(put_two(p, at.month), '-'), at.day), 'T');
+        }
+        p = put(put_two(put(put_two(put(put_two(p, at.hour), ':'), at.minute), ':'), at.second), '.');
+        before_bytes_ = static_cast<std::uint8_t>(p - before_.data());
+        p = after_.data();
+        if (style_.date || style_.json) {
+            const auto minutes = static_cast<unsigned>(std::abs(offset) / 60);
+            if (!style_.local)
+                *p++ = 'Z';
+            else
+                p = put_two(put(put_two(put(p, offset < 0 ? '-' : '+'), minutes / 60), ':'), minutes % 60);
+        }
+        after_bytes_ = static_cast<std::uint8_t>(p - after_.data());
     }
-    to += '"';
-    append_escaped(to, text, Escape::quoted);
-    to += '"';
+    const auto ms = static_cast<unsigned>((time_ns - second * 1'000'000'000) / 1'000'000);
+    to = put(to, {before_.data(), before_bytes_});
+    to = put_two(put(to, static_cast<char>('0' + ms / 100)), ms % 100);
+    return put(to, {after_.data(), after_bytes_});
 }
 
-void append_fields(std::string& to, const Record& record, bool color) {
-    bool first = true;
-    const auto append = [&](const Record::Field& field) {
-        if (field.type == Value::Type::lines) return;
-        if (!first) to += ' ';
-        first = false;
-        if (color) to += "\x1b[2m";
-        append_name(to, field.key());
-        to += '=';
-        if (color) to += plain;
-        append_value(to, field, false);
-        if (lacks_unit(field)) to += "ms";
-    };
-    for (std::size_t i = 0; i < record.field_count; ++i) append(record.fields[i]);
-    each_context_field(record, append);
-}
-
-void append_text(std::string& to, const Record& record, TextStyle style) {
+char* Formatter::put_text(char* to, const Record& record) {
     const auto level = static_cast<std::size_t>(record.level);
-    if (style.date) append_date(to, record.time_ns);
-    append_time(to, record.time_ns);
-    if (style.date) to += 'Z';
-    to += ' ';
-    if (style.color) to += colors[level];
-    std::size_t column = to.size();
-    to += name(record.level);
-    pad(to, column, 5);
-    if (style.color) to += plain;
-    to += ' ';
-    column = to.size();
-    append_name(to, record.node.empty() ? "-" : record.node);
-    pad(to, column, 10);
-    to += ' ';
-    column = to.size();
-    append_name(to, record.event);
-    const std::size_t before = to.size();
-    pad(to, column, 24);
-    to += ' ';
-    const std::size_t fields = to.size();
-    append_fields(to, record, style.color);
-    if (to.size() == fields) to.resize(before);
+    to = put(put_time(to, record.time_ns), ' ');
+    if (style_.color) to = put(to, colors[level]);
+    char* column = to;
+    to = pad(put(to, name(record.level)), column, 5);
+    if (style_.color) to = put(to, plain);
+    column = to = put(to, ' ');
+    to = pad(put_name(to, record.node.empty() ? "-" : record.node), column, 10);
+    column = to = put(to, ' ');
+    char* const before = to = put_name(to, record.event);
+    char* const fields = to = pad(to, column, 24);
+    to = put_fields(to, record, style_.color);
+    if (to == fields) to = before;
     if (!record.file.empty()) {
         // Spaces on both sides: editors and terminals make a link of it.
-        to += " at ";
-        append_place(to, record);
-        to += ' ';
+        to = put(put_place(put(to, " at "), record), ' ');
     }
-    append_lines(to, record);
-    to += '\n';
+    return put(put_lines(to, record), '\n');
 }
 
-void append_json(std::string& to, const Record& record) {
-    const auto key = [&](std::string_view text) {
-        to += ",\"";
-        append_escaped(to, text, Escape::json);
-        to += "\":";
-    };
-    const auto text = [&](std::string_view name, std::string_view value) {
-        key(name);
-        to += '"';
-        append_escaped(to, value, Escape::json);
-        to += '"';
-    };
-    to += "{\"ts\":\"";
-    append_date(to, record.time_ns);
-    append_time(to, record.time_ns);
-    to += "Z\",\"level\":\"";
-    to += name(record.level);
-    to += '"';
-    if (!record.node.empty()) text("node", record.node);
-    if (!record.role.empty()) text("role", record.role);
-    text("event", record.event);
+char* Formatter::put_json(char* to, const Record& record) {
+    to = put_time(put(to, "{\"ts\":\""), record.time_ns);
+    to = put(put(put(to, "\",\"level\":\""), name(record.level)), '"');
+    if (!record.node.empty()) to = put_json_text(to, ",\"node\":\"", record.node);
+    if (!record.role.empty()) to = put_json_text(to, ",\"role\":\"", record.role);
+    to = put_json_text(to, ",\"event\":\"", record.event);
     const auto append = [&](const Record::Field& field) {
-        static constexpr std::string_view taken[] = {"ts", "level", "node", "role", "event", "at"};
-        std::string name(field.key());
-        if (std::find(std::begin(taken), std::end(taken), field.key()) != std::end(taken)) {
-            name.insert(0, 1, '_');
-        }
-        if (lacks_unit(field)) name += "_ms";
-        key(name);
-        append_value(to, field, true);
+        to = put(to, taken(field.key()) ? ",\"_" : ",\"");
+        to = put_escaped(to, field.key(), Escape::json);
+        to = put(to, lacks_unit(field) ? "_ms\":" : "\":");
+        to = put_value(to, field, true);
     };
     for (std::size_t i = 0; i < record.field_count; ++i) append(record.fields[i]);
     each_context_field(record, append);
-    if (!record.file.empty()) {
-        key("at");
-        to += '"';
-        append_place(to, record);
-        to += '"';
-    }
-    to += "}\n";
+    if (!record.file.empty()) to = put(put_place(put(to, ",\"at\":\""), record), '"');
+    return put(to, "}\n");
+}
+
+void Formatter::append(Buffer& to, const Record& record) {
+    char* const at = to.room(line_bytes_max(record));
+    to.end(style_.json ? put_json(at, record) : put_text(at, record));
 }
 
 Line line_of(const Record& record) {
@@ -360,11 +248,14 @@ Line line_of(const Record& record) {
               .trace = record.trace,
               .build = std::string(record.build),
               .at = {}};
-    append_fields(line.fields, record, false);
-    append_lines(line.fields, record);
-    append_json(line.json, record);
-    line.json.pop_back();
-    if (!record.file.empty()) append_place(line.at, record);
+    Buffer text;
+    char* const at = text.room(line_bytes_max(record));
+    char* const fields = put_fields(at, record, false);
+    char* const begin = fields == at ? at : at + 1;
+    line.fields.assign(begin, put_lines(fields, record));
+    if (!record.file.empty()) line.at.assign(at, put_place(at, record));
+    Formatter({.json = true}).append(text, record);
+    line.json = text.view().substr(0, text.size() - 1);
     return line;
 }
 

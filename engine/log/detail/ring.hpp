@@ -49,26 +49,28 @@ public:
     /// Reader: the oldest frame's payload; null when there is none or it is still being written.
     const std::uint8_t* front() {
         for (;;) {
-            const std::uint64_t at = tail_.load(std::memory_order_relaxed);
-            const std::uint32_t size = size_at(at).load(std::memory_order_acquire);
+            const std::uint32_t size = size_at(read_).load(std::memory_order_acquire);
             if (size == 0) return nullptr;
             if ((size & skip_bit) == 0) {
-                return &bytes_.get()[at & (capacity_ - 1)] + sizeof(std::uint32_t);
+                return &bytes_.get()[read_ & (capacity_ - 1)] + sizeof(std::uint32_t);
             }
-            release(at, sizeof(std::uint32_t), size & ~skip_bit);
+            pass(sizeof(std::uint32_t), size & ~skip_bit);
         }
     }
+    /// Its room is free at the next release(), or when so much has come together that writers want it.
     void pop() {
-        const std::uint64_t at = tail_.load(std::memory_order_relaxed);
-        const std::uint32_t size = size_at(at).load(std::memory_order_relaxed);
-        release(at, size, size);
+        const std::uint32_t size = size_at(read_).load(std::memory_order_relaxed);
+        pass(size, size);
+        if (read_ - tail_.load(std::memory_order_relaxed) >= release_bytes) release();
     }
+    void release() { tail_.store(read_, std::memory_order_release); }
 
     std::uint64_t head() const { return head_.load(std::memory_order_acquire); }
     std::uint64_t tail() const { return tail_.load(std::memory_order_acquire); }
 
 private:
     static constexpr std::uint32_t skip_bit = 1;  // sizes are multiples of 8
+    static constexpr std::uint64_t release_bytes = 8 << 10;
     static std::uint32_t frame_bytes(std::size_t payload) {
         return static_cast<std::uint32_t>((payload + sizeof(std::uint32_t) + 7) & ~std::size_t{7});
     }
@@ -76,9 +78,9 @@ private:
         return std::atomic_ref(
             *reinterpret_cast<std::uint32_t*>(&bytes_.get()[at & (capacity_ - 1)]));
     }
-    void release(std::uint64_t at, std::size_t used, std::uint64_t size) {
-        std::memset(&bytes_.get()[at & (capacity_ - 1)], 0, used);
-        tail_.store(at + size, std::memory_order_release);
+    void pass(std::size_t used, std::uint64_t size) {
+        std::memset(&bytes_.get()[read_ & (capacity_ - 1)], 0, used);
+        read_ += size;
     }
 
     struct Free {
@@ -88,6 +90,7 @@ private:
     std::size_t capacity_;
     alignas(64) std::atomic<std::uint64_t> head_ = 0;
     alignas(64) std::atomic<std::uint64_t> tail_ = 0;
+    alignas(64) std::uint64_t read_ = 0;  // of the reader; tail_ follows it
 };
 
 }  // namespace gyre::log::detail
