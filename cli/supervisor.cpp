@@ -327,7 +327,6 @@ int up(const UpOptions& options) {
     if (!folder) return refuse(folder.error());
     auto setup = node::read_setup(options.process, *folder);
     if (!setup) return refuse(setup.error());
-    for (const auto& warning : setup->warnings) say(warning);
     auto lock = folder->lock();
     if (!lock) return refuse(lock.error());
     return Supervisor(options, *std::move(folder), *std::move(lock), *std::move(setup)).run();

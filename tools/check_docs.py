@@ -17,8 +17,7 @@ from pathlib import Path
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} +(.*)$", re.M)
 FENCE = re.compile(r"(?:^<!-- code: (\S+) -->\n)?^```(\w*)\n(.*?)^```$", re.M | re.S)
-SECTION_OF = re.compile(r'The section "(\w+)" of gyre\.json')
-EXTRA_SECTIONS = {"store": "StoreConfig"}
+SECTION_OF = re.compile(r'config_section = "(\w+)";')
 # Codes that only tests of the engine or of other programs can see.
 CODE_SOURCES = ("engine", "services", "games", "sdk", "cli")
 CODES = (re.compile(r'\bError\(\s*"([a-z]+(?:_[a-z]+)*)"'),
@@ -158,11 +157,10 @@ class Docs:
                 names = re.findall(r"field<&%s::(\w+)>" % match[1], body)
                 if not names:
                     continue
-                comment = re.search(r'((?:^ *///[^\n]*\n)+)\Z', text[:match.start()], re.M)
-                section = SECTION_OF.search(comment[1]) if comment else None
+                section = SECTION_OF.search(body)
                 if section:
                     sections[section[1]] = match[1]
-                if not section and match[1] not in ("NodeSpec", "Timeouts", "RegistryConfig", "StoreConfig"):
+                if not section and match[1] not in ("NodeSpec", "Timeouts", "RegistryConfig"):
                     continue
                 members = {}
                 plain = re.sub(r"//[^\n]*", "", body.split("describe()")[0])
@@ -172,9 +170,6 @@ class Docs:
                     default = (at[1] or at[2] or "").strip() if at else ""
                     members[name] = (kind[0] if kind else "", default)
                 structs.setdefault(match[1], members)
-        for section, name in EXTRA_SECTIONS.items():
-            if name in structs:
-                sections[section] = name
         return structs, sections
 
     def keys(self, structs, name, prefix=""):

@@ -47,7 +47,7 @@ class CheckDocsTest(unittest.TestCase):
             self.assertEqual(len(self.problems("check_translation", changed)), 1, old)
 
     def test_configuration(self):
-        source = ('/// The section "gate" of gyre.json.\nstruct GateConfig {\n    std::uint32_t players = 1\'000;  ///< At a time.\n'
+        source = ('struct GateConfig {\n    static constexpr std::string_view config_section = "gate";\n    std::uint32_t players = 1\'000;  ///< At a time.\n'
                   '    Timeouts times;\n    static consteval auto describe() {\n        return type<GateConfig>("GateConfig", '
                   'field<&GateConfig::players>(), field<&GateConfig::times>());\n    }\n};\n'
                   'struct Timeouts {\n    std::chrono::milliseconds call{3000};\n    static consteval auto describe() {\n'

@@ -44,12 +44,7 @@ void shift_sources(Node& node, std::uint32_t by) {
 struct Document::Tree {
     Node root;
     std::vector<std::string> sources{"config"};
-    struct Reader {
-        detail::Read read;  // null: its code has left
-        bool late;
-    };
-    std::map<std::string, Reader, std::less<>> readers;
-    bool started = false;
+    std::vector<const Section*> declared;  // the later holds
 
     std::string place(std::uint32_t source, std::uint32_t line) const {
         return sources[source] + (line ? ":" + std::to_string(line) : "") + ": ";
@@ -223,38 +218,69 @@ Result<> Document::read(std::string_view section, detail::Read read, void* value
     }
 }
 
-void Document::remember(std::string_view section, detail::Read read) const {
-    auto& readers = tree_->readers;
-    auto found = readers.find(section);
-    if (found == readers.end()) found = readers.emplace(std::string(section), Tree::Reader{read, false}).first;
-    found->second.read = read;
-    found->second.late |= tree_->started;
+void Document::declare(std::span<const Section* const> sections) {
+    tree_->declared.insert(tree_->declared.end(), sections.begin(), sections.end());
 }
 
-std::vector<Document::Section> Document::sections_read() const {
-    std::vector<Section> sections;
-    for (const auto& [name, reader] : tree_->readers) sections.push_back({name, reader.late});
-    return sections;
+void Document::withdraw(std::span<const Section* const> sections) {
+    auto& declared = tree_->declared;
+    for (const Section* section : sections)
+        if (const auto at = std::ranges::find(declared, section); at != declared.end()) declared.erase(at);
 }
 
-void Document::set_started() { tree_->started = true; }
+std::vector<const Section*> Document::sections() const {
+    std::map<std::string_view, const Section*> latest;
+    for (const Section* section : tree_->declared) latest[section->name] = section;
+    std::vector<const Section*> found;
+    for (const auto& [name, section] : latest) found.push_back(section);
+    return found;
+}
+
+Result<> Document::declared(std::string_view section) const {
+    const auto root = section.substr(0, section.find_first_of(".["));
+    if (tree_->declared.empty() || root.empty() || root.starts_with("x-")) return {};
+    for (const Section* known : tree_->declared)
+        if (known->name == root) return {};
+    return bad(std::string(root) + ": no module declares this section: what reads it needs `static constexpr "
+               "std::string_view config_section = \"" + std::string(root) + "\"` and a place in GYRE_MODULE");
+}
 
 Result<> Document::check(const Document& next) const {
-    for (const auto& [name, reader] : tree_->readers) {
-        if (!reader.read) continue;
-        if (auto read = next.read(name, reader.read, nullptr); !read) return read;
+    std::string problems;
+    const auto add = [&problems](const std::string& one) { problems += (problems.empty() ? "" : "\n") + one; };
+    const auto known = sections();
+    std::vector<std::string_view> names;
+    for (const Section* section : known) names.push_back(section->name);
+    const Node& root = next.tree_->root;
+    for (std::size_t i = 0; i < root.keys.size() && !known.empty(); ++i) {
+        const std::string& name = root.keys[i];
+        if (name.starts_with('$') || name.starts_with("x-") || std::ranges::count(names, name)) continue;
+        Reader asked({});
+        (void)asked.unknown_name("section", name, names);
+        std::string hint = asked.error_message("");
+        hint = hint.find("did you mean") == hint.npos ? std::string() : hint.substr(hint.find(';'));
+        add(next.tree_->place(root.children[i].source, root.children[i].line) + name +
+            ": no module declares this section" + hint);
     }
-    return {};
+    if (auto read = check(next, tree_->declared); !read) add(read.error().message());
+    return problems.empty() ? Result<>() : bad(problems);
+}
+
+Result<> Document::check(const Document& next, std::span<const Section* const> sections) const {
+    std::vector<std::string> problems;
+    for (const Section* section : sections) {
+        auto read = next.read(section->name, section->read, nullptr);
+        // Two builds of a module say the same.
+        if (!read && !std::ranges::count(problems, read.error().message())) problems.push_back(read.error().message());
+    }
+    std::string all;
+    for (const auto& problem : problems) all += (all.empty() ? "" : "\n") + problem;
+    return all.empty() ? Result<>() : bad(all);
 }
 
 void Document::replace_with(const Document& next) {
     tree_->root = next.tree_->root;
     tree_->sources = next.tree_->sources;
-}
-
-void Document::forget_readers(const std::function<bool(const void* code)>& leaves) {
-    for (auto& [name, reader] : tree_->readers)
-        if (reader.read && leaves(reinterpret_cast<const void*>(reader.read))) reader.read = nullptr;
 }
 
 Result<std::string> Document::to_json() const {

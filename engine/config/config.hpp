@@ -1,9 +1,9 @@
 #pragma once
-#include <functional>
 #include <gyre/base/result.hpp>
 #include <gyre/codec/codec.hpp>
 #include <gyre/config/check.hpp>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +16,20 @@ using Read = std::string (*)(BytesView, void* value);
 template <class T>
 std::string read(BytesView bytes, void* value);
 }  // namespace detail
+
+struct Shape;
+
+/// A section that code declares. Constants: a module's can be listed without running any of it.
+struct Section {
+    std::string_view name;
+    detail::Read read;
+    Shape (*shape)();  ///< What is in it: schema.hpp.
+};
+
+/// T is the section of its name wherever it is read:
+/// struct MatchRules { static constexpr std::string_view config_section = "arena"; ... };
+template <class T>
+concept HasSection = Described<T> && requires { std::string_view(T::config_section); };
 
 /// Configuration before it becomes structs: where each value came from is remembered, so errors
 /// name it. All errors are bad_config.
@@ -40,30 +54,38 @@ public:
     Result<> set_from_environment(const char* const* environment);
 
     /// T from the object at `section` ("gate", "nodes.battle"; empty: from all), macros replaced,
-    /// validated. A section that is not there gives T's defaults. Unknown keys are errors.
+    /// validated. A section that is not there gives T's defaults. Unknown keys are errors, and a
+    /// section that nobody declared when any is.
     template <class T>
-    Result<T> as(std::string_view section = {}) const {
+    Result<T> as(std::string_view section) const {
+        if (auto known = declared(section); !known.ok()) return known.error();
         T value{};
         if (auto result = read(section, &detail::read<T>, &value); !result.ok()) {
             return result.error();
         }
-        remember(section, &detail::read<T>);
         return value;
     }
+    /// T from its own section; from all when it has none.
+    template <class T>
+    Result<T> as() const {
+        if constexpr (HasSection<T>) return as<T>(T::config_section);
+        else return as<T>(std::string_view());
+    }
 
-    /// A section that was read from a document, by code that is still there.
-    struct Section {
-        std::string name;
-        bool late = false;  ///< Also after set_started().
-    };
-    std::vector<Section> sections_read() const;
-    void set_started();
-    /// The sections of `next`, as they were read here: the first problem.
+    /// From now on these sections may be there and be read, besides those declared before and those
+    /// that begin with "x-"; of two with one name the later holds. They may be declared more than
+    /// once, and stay where they are until they were withdrawn as often.
+    void declare(std::span<const Section* const> sections);
+    void withdraw(std::span<const Section* const> sections);
+    /// By name, each once.
+    std::vector<const Section*> sections() const;
+    /// Reads every section declared here from `next`. Error: all that is wrong, a line each, sections
+    /// nobody declared among it.
     Result<> check(const Document& next) const;
+    /// The same of these sections alone.
+    Result<> check(const Document& next, std::span<const Section* const> sections) const;
     /// What `next` says, for all that reads from now on.
     void replace_with(const Document& next);
-    /// No check runs the code of readers for which `leaves(address)` holds any more.
-    void forget_readers(const std::function<bool(const void* code)>& leaves);
 
     /// All of it as JSON, macros replaced: what a node really runs with.
     Result<std::string> to_json() const;
@@ -71,8 +93,32 @@ public:
 private:
     struct Tree;
     Result<> read(std::string_view section, detail::Read read, void* value) const;
-    void remember(std::string_view section, detail::Read read) const;
+    Result<> declared(std::string_view section) const;
     std::unique_ptr<Tree> tree_;
+};
+
+/// Sections that are declared as long as this is. The document outlives it.
+class Declaration {
+public:
+    Declaration() = default;
+    Declaration(Document& document, std::span<const Section* const> sections)
+        : document_(&document), sections_(sections.begin(), sections.end()) {
+        document.declare(sections_);
+    }
+    Declaration(Declaration&& from) noexcept
+        : document_(std::exchange(from.document_, nullptr)), sections_(std::move(from.sections_)) {}
+    Declaration& operator=(Declaration&& from) noexcept {
+        std::swap(document_, from.document_);
+        std::swap(sections_, from.sections_);
+        return *this;
+    }
+    ~Declaration() {
+        if (document_) document_->withdraw(sections_);
+    }
+
+private:
+    Document* document_ = nullptr;
+    std::vector<const Section*> sections_;
 };
 
 /// What stands above the file, the later the stronger.

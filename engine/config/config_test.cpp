@@ -2,7 +2,7 @@
 
 #include <cstdlib>
 #include <fstream>
-#include <gyre/config/config.hpp>
+#include <gyre/config/schema.hpp>
 
 namespace gyre::config {
 namespace {
@@ -208,30 +208,77 @@ TEST(Config, a_document_gives_sections_and_takes_layers) {
               "\"name\": \"a\"\n}");
 }
 
-TEST(Config, checks_another_document_as_this_one_was_read) {
-    auto base = Document::from_text(R"({"gate": {"port": 1}, "link": {}})", "base.json");
-    ASSERT_TRUE(base.ok());
-    ASSERT_TRUE(base->as<Gate>("gate").ok());
-    base->set_started();
-    ASSERT_TRUE(base->as<Link>("link").ok());
-    const auto sections = base->sections_read();
-    ASSERT_EQ(sections.size(), 2u);
-    EXPECT_FALSE(sections[0].late);
-    EXPECT_TRUE(sections[1].late);
+struct Rules {
+    static constexpr std::string_view config_section = "arena";
+    std::uint32_t kills = 10;
+    static consteval auto describe() { return gyre::type<Rules>("Rules", gyre::field<&Rules::kills>()); }
+};
+struct RulesOfAnotherBuild {
+    static constexpr std::string_view config_section = "arena";
+    std::uint32_t kills = 10, lives = 1;
+    static consteval auto describe() {
+        return gyre::type<RulesOfAnotherBuild>("Rules", gyre::field<&RulesOfAnotherBuild::kills>(),
+                                               gyre::field<&RulesOfAnotherBuild::lives>());
+    }
+};
+struct Door {
+    static constexpr std::string_view config_section = "gate";
+    std::uint16_t port = 1;
+    static consteval auto describe() { return gyre::type<Door>("Door", gyre::field<&Door::port>()); }
+};
 
-    const auto next = [](std::string_view text) { return Document::from_text(text, "next.json").value(); };
-    EXPECT_EQ(base->check(next("{\"gate\": {\n\"prot\": 2}}")).error().message(),
-              "next.json:2: gate.prot: unknown key; did you mean \"port\"?");
-    EXPECT_EQ(base->check(next(R"({"link": {"mtu_bytes": 1}})")).error().message().substr(0, 27),
-              "next.json:1: link.mtu_bytes");
-    EXPECT_TRUE(base->check(next(R"({"other": {"x": 1}})"))) << "nobody read it";
-    EXPECT_EQ(base->as<Gate>("gate")->port, 1) << "checked only";
+Document text(std::string_view json) { return Document::from_text(json).value(); }
 
-    base->replace_with(next(R"({"gate": {"port": 9}})"));
-    EXPECT_EQ(base->as<Gate>("gate")->port, 9);
-    base->forget_readers([](const void*) { return true; });
-    EXPECT_TRUE(base->check(next(R"({"gate": {"prot": 2}})"))) << "no code left that knows";
-    EXPECT_EQ(base->sections_read().size(), 2u);
+TEST(Sections, a_type_knows_its_section) {
+    EXPECT_EQ(text(R"({"arena": {"kills": 3}})").as<Rules>()->kills, 3u);
+    EXPECT_EQ(text(R"({"shop": {"kills": 3}})").as<Rules>("shop")->kills, 3u);
+}
+
+TEST(Sections, all_that_is_wrong_with_all_of_them_is_told_at_once) {
+    Document document;
+    const Section* const known[] = {&section<Rules>, &section<Door>};
+    const Declaration declared(document, known);
+    const auto problem = [&](std::string_view json) {
+        const auto checked = document.check(text(json));
+        return checked.ok() ? std::string() : checked.error().message();
+    };
+    EXPECT_EQ(problem(R"({"gate": {"port": 7}, "x-notes": {"any": 1}, "$MACRO$": {"A": 1}})"), "");
+    const std::string all = problem("{\n\"arena\": {\"kils\": 1},\n\"gate\": {\"port\": 70000},\n\"gaet\": {},\n\"node_1\": {}}");
+    EXPECT_NE(all.find("arena.kils: unknown key"), all.npos) << all;
+    EXPECT_NE(all.find("gate.port: "), all.npos) << all;
+    EXPECT_NE(all.find(":4: gaet: no module declares this section; did you mean \"gate\"?"), all.npos) << all;
+    EXPECT_NE(all.find(":5: node_1: no module declares this section"), all.npos) << all;
+}
+
+TEST(Sections, who_reads_one_that_nobody_declared_is_told_how) {
+    Document document = text(R"({"shop": {"kills": 3}, "gate": {"port": 2}})");
+    EXPECT_TRUE(document.as<Rules>("shop").ok()) << "nothing is declared: a tool or a test";
+    const Section* const known[] = {&section<Door>};
+    const Declaration declared(document, known);
+    EXPECT_TRUE(document.as<Door>().ok());
+    EXPECT_TRUE(document.as<std::uint16_t>("gate.port").ok());
+    EXPECT_TRUE(document.as<Rules>("x-shop").ok());
+    const auto refused = document.as<Rules>("shop");
+    ASSERT_FALSE(refused.ok());
+    EXPECT_NE(refused.error().message().find("config_section = \"shop\""), std::string::npos) << refused.error().message();
+}
+
+TEST(Sections, the_later_of_two_builds_holds_until_it_is_withdrawn) {
+    Document document;
+    const Section* const first[] = {&section<Rules>};
+    const Section* const second[] = {&section<RulesOfAnotherBuild>};
+    const auto lives = [&] { return document.check(text(R"({"arena": {"lives": 3}})")).ok(); };
+    std::optional<Declaration> one(std::in_place, document, first), also_one(std::in_place, document, first);
+    EXPECT_FALSE(lives());
+    std::optional<Declaration> other(std::in_place, document, second);
+    EXPECT_EQ(document.sections()[0], second[0]);
+    EXPECT_FALSE(lives()) << "a node still runs the first";
+    one.reset();
+    EXPECT_FALSE(lives());
+    also_one.reset();
+    EXPECT_TRUE(lives());
+    other.reset();
+    EXPECT_TRUE(document.sections().empty());
 }
 
 TEST(Config, loads_a_file) {

@@ -29,6 +29,7 @@ public:
     const std::string& id() const { return id_; }      ///< Build id, hex.
     const std::string& file() const { return file_; }  ///< The copy that is loaded.
     std::span<const world::TypeTable* const> types() const { return {manifest_->types, manifest_->type_count}; }
+    std::span<const config::Section* const> sections() const { return {manifest_->sections, manifest_->section_count}; }
     const Manifest& manifest() const { return *manifest_; }
     AddressRange address_range() const { return range_; }
     /// Coroutine frames and closures of its code that are alive.

@@ -12,6 +12,7 @@ struct Loaded {
     std::span<const world::TypeTable* const> types() const {
         return {manifest->types, manifest->type_count};
     }
+    std::span<const config::Section* const> sections() const { return {manifest->sections, manifest->section_count}; }
 };
 
 /// Where a module of that name is looked for: NAME itself when it is a path, else

@@ -47,8 +47,8 @@ struct RegistryConfig {
     }
 };
 
-/// The section "cluster" of gyre.json. Services read sections of their own.
 struct ClusterConfig {
+    static constexpr std::string_view config_section = "cluster";
     std::string name;                 ///< Prefix of registry keys; empty: made from the data folder.
     std::string host = "127.0.0.1";   ///< Address that nodes listen on and tell each other.
     std::uint16_t zone = 0;           ///< [0, 1023], part of every id.

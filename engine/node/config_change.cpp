@@ -1,4 +1,5 @@
 #include <gyre/codec/json.hpp>
+#include <gyre/config/schema.hpp>
 #include <gyre/node/config_change.hpp>
 
 #include <algorithm>
@@ -40,27 +41,25 @@ Result<Leaves> leaves_of(const config::Document& document) {
     return leaves;
 }
 
-/// Text under a key that says so, and addresses with a password in them.
-std::string redacted(const std::string& key, const std::string& value) {
-    if (!value.starts_with('"') && !value.starts_with('[')) return value;
+/// Text under a key whose name says so, for those that nobody declared, and addresses with a password in them.
+bool looks_secret(const std::string& key, const std::string& value) {
+    if (!value.starts_with('"') && !value.starts_with('[')) return false;
     const std::string name = "_" + key.substr(key.rfind('.') + 1) + "_";
     const bool named = std::ranges::any_of(
         std::initializer_list<const char*>{"_password_", "_secret_", "_key_", "_token_", "_uri_", "_passphrase_"},
         [&name](const char* word) { return name.find(word) != name.npos; });
     const auto scheme = value.find("://");
-    const bool inside = scheme != value.npos && value.find('@', scheme) != value.npos;
-    return named || inside ? "(secret)" : value;
+    return named || (scheme != value.npos && value.find('@', scheme) != value.npos);
 }
 
-TakesEffect effect_of(const config::Document& running, const std::string& key) {
-    if (key == "log.level") return TakesEffect::now;
-    TakesEffect effect = TakesEffect::next_read;
-    for (const auto& read : running.sections_read()) {
-        if (key != read.name && !key.starts_with(read.name + ".")) continue;
-        if (read.late) return TakesEffect::now;
-        effect = TakesEffect::restart;
-    }
-    return effect;
+std::string shown(const std::optional<config::Key>& known, const std::string& key, const std::string& value) {
+    const bool hidden = !value.empty() && ((known && known->secret) || looks_secret(key, value));
+    return hidden ? "(secret)" : value;
+}
+
+TakesEffect effect_of(const std::optional<config::Key>& known) {
+    if (!known) return TakesEffect::next_read;
+    return known->live ? TakesEffect::now : TakesEffect::restart;
 }
 
 }  // namespace
@@ -71,6 +70,7 @@ Result<std::vector<ConfigChange>> diff(const config::Document& before, const con
     if (!now) return now.error();
     Leaves keys = *old;
     keys.insert(now->begin(), now->end());
+    const auto sections = config::shapes_of(before);
     std::vector<ConfigChange> changes;
     for (const auto& [key, unused] : keys) {
         const auto at = [&key](const Leaves& leaves) {
@@ -78,7 +78,9 @@ Result<std::vector<ConfigChange>> diff(const config::Document& before, const con
             return found == leaves.end() ? std::string() : found->second;
         };
         const std::string was = at(*old), is = at(*now);
-        if (was != is) changes.push_back({key, redacted(key, was), redacted(key, is), effect_of(before, key)});
+        if (was == is) continue;
+        const auto known = config::find_key(sections, key);
+        changes.push_back({key, shown(known, key, was), shown(known, key, is), effect_of(known)});
     }
     return changes;
 }

@@ -7,9 +7,9 @@ namespace gyre::node {
 
 /// When a changed key is obeyed.
 enum class TakesEffect : std::uint8_t {
-    now,        ///< Who reads the section reads it again and again.
-    next_read,  ///< Nobody has read the section yet.
-    restart,    ///< It was read at the start only.
+    now,        ///< The key is declared `live`.
+    next_read,  ///< Whenever somebody reads it: nobody declared it ("x-...").
+    restart,    ///< All others.
 };
 
 struct ConfigChange {
@@ -22,7 +22,7 @@ struct ConfigChange {
     }
 };
 
-/// What differs, by key. before: the running one, which knows who read what.
+/// What differs, by key. before: the running one, which knows what is declared.
 /// Errors: bad_config, of a document whose macros cannot be replaced.
 Result<std::vector<ConfigChange>> diff(const config::Document& before, const config::Document& after);
 

@@ -5,8 +5,9 @@
 
 namespace gyre::node {
 
-/// The section "log" of gyre.json. All of it is live.
+/// All of it is live.
 struct LogConfig {
+    static constexpr std::string_view config_section = "log";
     std::string level = "info";                 ///< trace, debug, info, warn, error.
     std::map<std::string, std::string> levels;  ///< Of modules that differ: {"world": "debug"}.
     bool json = false;
@@ -19,11 +20,11 @@ struct LogConfig {
     bool gzip = true;
     std::uint32_t ring_kib = 8192;  ///< [64, 1'048'576], a power of two.
     static consteval auto describe() {
-        return type<LogConfig>("LogConfig", field<&LogConfig::level>(), field<&LogConfig::levels>(),
-                               field<&LogConfig::json>(), field<&LogConfig::console>(), field<&LogConfig::rotate>(),
-                               field<&LogConfig::local_time>(), field<&LogConfig::file_mib>(),
-                               field<&LogConfig::files_kept>(), field<&LogConfig::kept_mib>(), field<&LogConfig::gzip>(),
-                               field<&LogConfig::ring_kib>());
+        return type<LogConfig>("LogConfig", field<&LogConfig::level>(live), field<&LogConfig::levels>(live),
+                               field<&LogConfig::json>(live), field<&LogConfig::console>(live), field<&LogConfig::rotate>(live),
+                               field<&LogConfig::local_time>(live), field<&LogConfig::file_mib>(live),
+                               field<&LogConfig::files_kept>(live), field<&LogConfig::kept_mib>(live), field<&LogConfig::gzip>(live),
+                               field<&LogConfig::ring_kib>(live));
     }
     Result<> validate() const;
 };

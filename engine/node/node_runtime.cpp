@@ -217,15 +217,18 @@ private:
         std::vector<std::string> names;
         for (const auto& build : start_.builds) names.push_back(build.code->name());
         const auto config = [this] {
-            const auto read = parts_.config.as<ReloadConfig>("reload");
+            const auto read = parts_.config.as<ReloadConfig>();
             return read ? *read : ReloadConfig{};
         };
         reloader_ = std::make_unique<Reloader>(ReloaderParts{
             parts_.io, with.lane, spec_.name, std::move(names), config, *workshop_, std::move(start_.history),
             with.audit, &with.watchdog, &with.config, with.folder + "/uploads", &with.running, &with.last_code,
             [this] { on_builds_changed(); }});
-        for (auto& build : start_.builds)
-            reloader_->adopt(std::make_shared<BuildCode>(std::move(build.code), &with.config.running()), build.file);
+        for (auto& build : start_.builds) {
+            const auto code = std::make_shared<BuildCode>(std::move(build.code));
+            workshop_->declare(*code);
+            reloader_->adopt(code, build.file);
+        }
         start_.builds.clear();
         node_.reloader = reloader_.get();
         tell_builds();

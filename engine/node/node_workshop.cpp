@@ -27,10 +27,8 @@ std::string short_place(const std::string& place) { return place.substr(place.rf
 
 }  // namespace
 
-BuildCode::~BuildCode() {
-    if (code_.use_count() > 1 || !document_) return;
-    const auto range = code_->address_range();
-    document_->forget_readers([range](const void* code) { return range.contains(code); });
+void NodeWorkshop::declare(const Code& code) {
+    sections_[code.module()] = config::Declaration(*parts_.document, build_of(code).sections());
 }
 
 Result<Workshop::Kept> keep_build(const std::string& file, const std::string& folder) {
@@ -47,7 +45,7 @@ Result<Workshop::Kept> NodeWorkshop::keep(std::string file) { return keep_build(
 Result<CodePtr> NodeWorkshop::load(BuildFile kept) {
     auto build = module::load_build(kept.file, parts_.folder);
     if (!build) return build.error();
-    return CodePtr(std::make_shared<BuildCode>(*std::move(build), parts_.document));
+    return CodePtr(std::make_shared<BuildCode>(*std::move(build)));
 }
 
 std::string NodeWorkshop::installed(std::string module) {
@@ -123,13 +121,22 @@ Workshop::Check NodeWorkshop::prepare_check(const BuildFile& kept, const std::st
 }
 
 world::Changes NodeWorkshop::compare(const Code& code) const {
-    return parts_.host.compare(code.module(), build_of(code).types());
+    auto changes = parts_.host.compare(code.module(), build_of(code).types());
+    if (auto read = parts_.document->check(*parts_.document, build_of(code).sections()); !read)
+        changes.refused.push_back(read.error().message());
+    return changes;
 }
 
-Result<> NodeWorkshop::swap(const Code& code) { return parts_.host.swap(code.module(), build_of(code).types()); }
+Result<> NodeWorkshop::swap(const Code& code) {
+    auto swapped = parts_.host.swap(code.module(), build_of(code).types());
+    if (swapped) declare(code);
+    return swapped;
+}
 
 Task<world::CarryReport> NodeWorkshop::carry_over(CodePtr code, Duration deadline) {
-    co_return co_await parts_.host.carry_over(code->module(), build_of(*code).types(), deadline);
+    auto carried = co_await parts_.host.carry_over(code->module(), build_of(*code).types(), deadline);
+    declare(*code);
+    co_return carried;
 }
 
 Vitals NodeWorkshop::vitals(const std::string& module) const {

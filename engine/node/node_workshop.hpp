@@ -6,12 +6,10 @@
 
 namespace gyre::node {
 
-/// A loaded build. Nobody may run its configuration checks any more once it is unloaded.
+/// A loaded build.
 class BuildCode final : public Code {
 public:
-    BuildCode(std::shared_ptr<module::Build> code, config::Document* document)
-        : code_(std::move(code)), document_(document) {}
-    ~BuildCode() override;
+    explicit BuildCode(std::shared_ptr<module::Build> code) : code_(std::move(code)) {}
     const std::string& module() const override { return code_->name(); }
     const std::string& build() const override { return code_->id(); }
     std::uint64_t frames() const override { return code_->uses().frames; }
@@ -20,7 +18,6 @@ public:
 
 private:
     std::shared_ptr<module::Build> code_;
-    config::Document* document_;
 };
 
 /// Checks that went well: nodes of a process that expect the same need one. Used on the lane alone.
@@ -41,6 +38,9 @@ public:
     };
     explicit NodeWorkshop(Parts parts) : parts_(std::move(parts)) {}
 
+    /// The node runs this build: its sections are those of the configuration.
+    void declare(const Code& code);
+
     Result<Kept> keep(std::string file) override;
     Result<CodePtr> load(BuildFile kept) override;
     std::string installed(std::string module) override;
@@ -55,6 +55,7 @@ public:
 
 private:
     Parts parts_;
+    std::map<std::string, config::Declaration> sections_;  // by module
 };
 
 /// The copy of a module's file that stays, under its build id. Errors as module::copy_build().

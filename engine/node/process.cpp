@@ -1,6 +1,6 @@
 #include <gyre/base/hash.hpp>
-#include <gyre/codec/json.hpp>
 #include <gyre/cluster/embedded_registry.hpp>
+#include <gyre/config/schema.hpp>
 #include <gyre/io/loop.hpp>
 #include <gyre/log/backend.hpp>
 #include <gyre/log/log.hpp>
@@ -70,29 +70,6 @@ bool may_pass(const Error& error) {
     return false;
 }
 
-/// Sections nobody reads that look like one somebody does. Not refused: games have their own.
-std::vector<std::string> doubts(const config::Document& document, const ClusterConfig& cluster) {
-    std::vector<std::string_view> known = {"cluster", "log", "reload", "store"};
-    known.insert(known.end(), cluster.modules.begin(), cluster.modules.end());
-    for (const auto& node : cluster.nodes) known.push_back(node.role);
-    const auto json = document.to_json();
-    const auto bytes = json ? json_to_msgpack(*json) : Result<Bytes>(json.error());
-    if (!bytes) return {};
-    std::vector<std::string> found;
-    Reader reader(*bytes);
-    std::size_t sections = 0;
-    std::string_view name;
-    for (bool more = reader.map(sections); more && sections > 0; --sections) {
-        more = reader.text(name) && reader.skip();
-        if (!more || std::ranges::count(known, name)) continue;
-        Reader asked({});
-        (void)asked.unknown_name("section", name, known);
-        if (auto reason = asked.error_message("config"); reason.find("did you mean") != std::string::npos)
-            found.push_back(std::move(reason));
-    }
-    return found;
-}
-
 class Process {
 public:
     Process(Setup setup, DataFolder folder, ProcessOptions options)
@@ -108,7 +85,7 @@ public:
               if (!again) return again.error();
               return std::move(again->config);
           }, [this]() -> Result<> {
-              const auto log = setup_.config.as<LogConfig>("log");
+              const auto log = setup_.config.as<LogConfig>();
               return log ? start_log(*log, log_file()) : Result<>(log.error());
           }) {}
 
@@ -127,13 +104,11 @@ public:
 
 private:
     Result<> prepare() {
-        const auto log = setup_.config.as<LogConfig>("log");
-        if (!log) return log.error();
         auto keys = folder_.keys(loop_);
         if (!keys) return keys.error();
         keys_ = *keys;
-        if (const auto reload = setup_.config.as<ReloadConfig>("reload"); !reload) return reload.error();
         if (auto chosen = choose_builds(); !chosen) return chosen;
+        if (auto checked = check_sections(); !checked) return checked;
         if (auto served = check_roles(); !served) return served;
         if (setup_.cluster.registry.kind == RegistryKind::embedded) {
             if (!setup_.whole())
@@ -145,7 +120,7 @@ private:
             return possible;
         }
         log::set_build_lookup(&running_build);
-        return start_log(*log, log_file());
+        return start_log(setup_.config.as<LogConfig>().value(), log_file());
     }
 
     std::string log_file() const {
@@ -161,6 +136,14 @@ private:
             start_.emplace(spec.name, *std::move(start));
         }
         return {};
+    }
+
+    /// Everything that is wrong, before anything starts.
+    Result<> check_sections() {
+        engine_declared_ = config::Declaration(setup_.config, engine_sections());
+        for (const auto& [name, start] : start_)
+            for (const auto& build : start.builds) start_declared_.emplace_back(setup_.config, build.code->sections());
+        return setup_.config.check(setup_.config);
     }
 
     /// What start_builds() found, once there is a log.
@@ -283,7 +266,7 @@ private:
     }
 
     Task<> start() {
-        store::StoreConfig config = setup_.config.as<store::StoreConfig>("store").value();
+        store::StoreConfig config = setup_.config.as<store::StoreConfig>().value();
         if (config.folder == store::StoreConfig{}.folder) config.folder = folder_.path();
         store_ = co_await store::open(loop_, config);
         NodeParts parts{
@@ -310,7 +293,7 @@ private:
             folder_.write(file_.nodes.back()).value();
         }
         start_.clear();
-        setup_.config.set_started();
+        start_declared_.clear();
         if (setup_.whole()) folder_.write(file_).value();
     }
 
@@ -358,6 +341,8 @@ private:
     ReloadParts reload_{*lane_, audit_, watchdog_, live_config_, passed_checks_, running_builds_, last_code_, folder_.file("modules"), own_executable()};
     module::Keys keys_;
     std::map<std::string, StartBuilds> start_;  // of nodes that have not started
+    config::Declaration engine_declared_;
+    std::vector<config::Declaration> start_declared_;  // until each node declares what it runs
     std::unique_ptr<cluster::EmbeddedRegistryServer> embedded_;
     std::unique_ptr<store::Store> store_;
     std::vector<std::unique_ptr<NodeRuntime>> running_;
@@ -371,6 +356,12 @@ private:
 
 }  // namespace
 
+std::span<const config::Section* const> engine_sections() {
+    static constexpr const config::Section* all[] = {&config::section<ClusterConfig>, &config::section<LogConfig>,
+                                                     &config::section<ReloadConfig>, &config::section<store::StoreConfig>};
+    return all;
+}
+
 std::size_t stop_rank(std::string_view role) {
     constexpr std::string_view order[] = {"battle", "gate", "account", "lobby", "dispatcher"};
     const auto at = std::ranges::find(order, role);
@@ -380,33 +371,31 @@ std::size_t stop_rank(std::string_view role) {
 Result<Setup> read_setup(const ProcessOptions& options, const DataFolder& folder) {
     std::string path = options.config_file;
     if (path.empty() && ::access("gyre.json", F_OK) == 0) path = "gyre.json";
-    // Under `gyre up` people watch, and a password costs what a laptop has to spare.
-    auto document = config::Document::from_text(options.supervised ? R"({
-        "log": {"console": "warn"},
-        "account": {"memory_kib": 19456, "passes": 2}
-    })" : "{}", "gyre up");
+    auto document = path.empty() ? Result<config::Document>(config::Document()) : config::Document::from_file(path);
     if (!document) return document.error();
-    if (!path.empty()) {
-        const auto file = config::Document::from_file(path);
-        if (!file) return file.error();
-        document->overlay(*file);
-    }
     if (auto set = document->set_from_environment(environ); !set) return set.error();
     if (!options.log_format.empty())
         if (auto set = document->set(options.log_format == "json" ? "log.json=true" : "log.json=false", "--log"); !set) return set.error();
     for (const auto& assignment : options.set)
         if (auto set = document->set(assignment); !set) return set.error();
 
-    auto cluster = document->as<ClusterConfig>("cluster");
+    auto cluster = document->as<ClusterConfig>();
     if (!cluster) return cluster.error();
+    if (options.supervised) {
+        // People watch, and a password costs what a laptop has to spare.
+        const bool accounts = std::ranges::count(cluster->modules, "account");
+        auto base = config::Document::from_text(accounts ? R"({"log": {"console": "warn"},
+            "account": {"memory_kib": 19456, "passes": 2}})" : R"({"log": {"console": "warn"}})", "gyre up");
+        base->overlay(*document);
+        document = std::move(base);
+    }
     if (cluster->name.empty()) cluster->name = "gyre-" + hex(fnv1a(folder.path()));
     if (options.first_port) assign_ports(cluster->nodes, *options.first_port);
     for (const auto& pin : options.pinned)
         for (auto& node : cluster->nodes)
             if (node.name == pin.name)
                 node.port = pin.port, node.client_port = pin.client_port, node.http_port = pin.http_port;
-    auto warnings = doubts(*document, *cluster);
-    Setup setup{*std::move(document), *std::move(cluster), {}, std::move(warnings)};
+    Setup setup{*std::move(document), *std::move(cluster), {}};
     for (const auto& node : setup.cluster.nodes)
         if (options.nodes.empty() || std::ranges::count(options.nodes, node.name))
             setup.nodes.push_back(node);
@@ -429,8 +418,6 @@ int run_process(const ProcessOptions& options, std::function<void(const ClusterF
     if (!folder) return refuse(folder.error());
     auto setup = read_setup(options, *folder);
     if (!setup) return refuse(setup.error());
-    if (!options.supervised)
-        for (const auto& warning : setup->warnings) std::fprintf(stderr, "gyre: %s\n", warning.c_str());
     std::optional<FolderLock> lock;
     if (!options.supervised && setup->whole()) {
         auto taken = folder->lock();

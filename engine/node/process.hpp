@@ -20,11 +20,13 @@ struct Setup {
     config::Document config;
     ClusterConfig cluster;
     std::vector<NodeSpec> nodes;  ///< Those of this process, in the order in which they start.
-    std::vector<std::string> warnings;  ///< What looks like a mistake but may be meant.
     bool whole() const { return nodes.size() == cluster.nodes.size(); }
 };
 /// Errors: bad_config, names file, line and key; not_found, names a node that is not configured.
 Result<Setup> read_setup(const ProcessOptions& options, const DataFolder& folder);
+
+/// Of gyre.json, besides those of modules.
+std::span<const config::Section* const> engine_sections();
 
 /// Ends of a process. 2 is for people: trying again changes nothing. 3: a build on probation held the loop.
 namespace exit_code {

@@ -3,8 +3,8 @@
 
 namespace gyre::node {
 
-/// The section "reload" of gyre.json.
 struct ReloadConfig {
+    static constexpr std::string_view config_section = "reload";
     std::uint32_t keep = 3;                        ///< [1, 100] builds to come back to, a module and node.
     std::chrono::milliseconds probation{10'000};   ///< [0, 10 min] without a crash: then a build is trusted.
     std::chrono::milliseconds stuck{2000};         ///< [100 ms, 1 min] without a loop turn in probation.

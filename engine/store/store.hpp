@@ -13,6 +13,7 @@ class Registry;
 namespace gyre::store {
 
 struct StoreConfig {
+    static constexpr std::string_view config_section = "store";
     std::string folder = "data";  ///< Made when missing; holds gyre.db. Processes may share it.
     std::chrono::milliseconds busy_timeout{5'000};  ///< [1 ms, 1 min], for the other processes.
     std::uint32_t queue_limit = 65'536;             ///< [1, 1'000'000] calls that may wait.

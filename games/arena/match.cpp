@@ -31,7 +31,7 @@ gyre::Result<> MatchRules::validate() const {
 }
 
 Task<> Match::open(gyre::match::Plan plan) {
-    rules_ = this_node().config.as<MatchRules>("arena").value();
+    rules_ = this_node().config.as<MatchRules>().value();
     ArenaConfig config;
     config.match_seconds = static_cast<float>(rules_.seconds);
     config.kill_limit = rules_.kills;
@@ -135,4 +135,4 @@ void Match::finish() {
 
 }  // namespace arena
 
-GYRE_MODULE("arena", arena::Avatar, arena::Match)
+GYRE_MODULE("arena", arena::Avatar, arena::Match, arena::MatchRules)

@@ -6,8 +6,8 @@
 
 namespace arena {
 
-/// The section "arena" of gyre.json.
 struct MatchRules {
+    static constexpr std::string_view config_section = "arena";
     double seconds = 10;          ///< Length of a match.
     std::uint32_t kills = 10;     ///< Ends it earlier.
     std::int64_t gold_win = 50, gold_kill = 5;

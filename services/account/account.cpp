@@ -109,7 +109,7 @@ Task<> Account::on_start() {
     // Checked with the rest of its section before any node starts; not there: 0.
     const auto zone = here.config.as<std::uint16_t>("cluster.zone");
     zone_ = zone ? *zone : std::uint16_t{0};
-    config_ = here.config.as<AccountConfig>("account").value();
+    config_ = here.config.as<AccountConfig>().value();
     module::Passwords::open({.cost = config_.cost(), .queue = config_.queue, .wait = config_.wait});
     dummy_ = co_await passwords().hash("nobody has this password");
     http().route<&Account::enroll>("POST", "/register");
@@ -230,4 +230,4 @@ void Account::forget_old_attempts() {
 
 }  // namespace gyre::account
 
-GYRE_MODULE("account", gyre::account::Account)
+GYRE_MODULE("account", gyre::account::Account, gyre::account::AccountConfig)

@@ -7,8 +7,8 @@
 
 namespace gyre::account {
 
-/// The section "account" of gyre.json.
 struct AccountConfig {
+    static constexpr std::string_view config_section = "account";
     std::uint64_t memory_kib = 65'536;  ///< [8, 1 Mi], of one argon2id hash.
     std::uint32_t passes = 2;           ///< [1, 16], of one argon2id hash.
     std::uint32_t queue = 64;           ///< [1, 4096] hashes that may wait; beyond: 503, as when

@@ -6,8 +6,8 @@
 
 namespace gyre::match {
 namespace {
-/// The section "battle" of gyre.json.
 struct BattleConfig {
+    static constexpr std::string_view config_section = "battle";
     std::string entity = "Match";  ///< The type that runs a match; answers what MatchEntity does.
     std::uint32_t max_matches = 1000;
     std::uint32_t min_client_version = 0;
@@ -19,7 +19,7 @@ struct BattleConfig {
                                   field<&BattleConfig::unsealed_beyond_loopback>());
     }
 };
-BattleConfig config() { return this_node().config.as<BattleConfig>("battle").value(); }
+BattleConfig config() { return this_node().config.as<BattleConfig>().value(); }
 }  // namespace
 
 Task<> Battle::on_start() {
@@ -107,4 +107,4 @@ BattleStatus Battle::status() {
 
 }  // namespace gyre::match
 
-GYRE_MODULE("battle", gyre::match::Battle)
+GYRE_MODULE("battle", gyre::match::Battle, gyre::match::BattleConfig)

@@ -4,8 +4,8 @@
 
 namespace gyre::match {
 namespace {
-/// The section "dispatcher" of gyre.json.
 struct DispatcherConfig {
+    static constexpr std::string_view config_section = "dispatcher";
     std::uint32_t players = 4;      ///< In a full match.
     std::uint32_t players_min = 2;  ///< After `patience`, so many will do.
     std::chrono::milliseconds patience{1500};
@@ -23,7 +23,7 @@ constexpr Duration late_repeat = 30s;  // no call is under way for longer
 }  // namespace
 
 Task<> Dispatcher::on_start() {
-    (void)this_node().config.as<DispatcherConfig>("dispatcher").value();
+    (void)this_node().config.as<DispatcherConfig>().value();
     timers().every<&Dispatcher::pair>(50ms, "pair");
     co_return;
 }
@@ -50,7 +50,7 @@ bool Dispatcher::end(EntityId avatar, std::uint64_t number) {
 
 Task<> Dispatcher::pair() {
     this_node().info.load = waiting_.size();
-    const auto config = this_node().config.as<DispatcherConfig>("dispatcher").value();
+    const auto config = this_node().config.as<DispatcherConfig>().value();
     const TimePoint at = now();
     std::erase_if(waiting_, [&](const auto& one) { return at - one.refreshed > entry_life; });
     std::erase_if(ended_, [&](const auto& one) { return at - one.second > late_repeat; });
@@ -113,4 +113,4 @@ DispatcherStatus Dispatcher::status() { return {waiting_.size(), matches_, refus
 
 }  // namespace gyre::match
 
-GYRE_MODULE("dispatcher", gyre::match::Dispatcher)
+GYRE_MODULE("dispatcher", gyre::match::Dispatcher, gyre::match::DispatcherConfig)

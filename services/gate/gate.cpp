@@ -10,8 +10,8 @@
 namespace gyre::gate {
 namespace {
 
-/// The section "gate" of gyre.json.
 struct GateConfig {
+    static constexpr std::string_view config_section = "gate";
     std::uint32_t max_sessions = 10'000;
     std::uint32_t calls_per_second = 100;  ///< Of one client; 0: no limit.
     std::uint32_t min_client_version = 0;
@@ -26,7 +26,7 @@ struct GateConfig {
                                 field<&GateConfig::unsealed_beyond_loopback>());
     }
 };
-GateConfig config() { return this_node().config.as<GateConfig>("gate").value(); }
+GateConfig config() { return this_node().config.as<GateConfig>().value(); }
 
 struct GateStatus {
     std::uint64_t sessions = 0, entered = 0, forwarded = 0, failed = 0;
@@ -183,4 +183,4 @@ void Gate::find_homes(bool all) {
 
 }  // namespace gyre::gate
 
-GYRE_MODULE("gate", gyre::gate::Gate)
+GYRE_MODULE("gate", gyre::gate::Gate, gyre::gate::GateConfig)

@@ -4,8 +4,8 @@
 
 namespace gyre::lobby {
 namespace {
-/// The section "lobby" of gyre.json.
 struct LobbyConfig {
+    static constexpr std::string_view config_section = "lobby";
     std::string entity = "Avatar";               ///< The type clients play; has Online.
     std::chrono::milliseconds unload_after{30'000};  ///< Without a client.
     static consteval auto describe() {
@@ -13,7 +13,7 @@ struct LobbyConfig {
                                  field<&LobbyConfig::unload_after>());
     }
 };
-LobbyConfig config() { return this_node().config.as<LobbyConfig>("lobby").value(); }
+LobbyConfig config() { return this_node().config.as<LobbyConfig>().value(); }
 
 Online* online_of(const world::TypeTable& type, void* entity) {
     for (const auto& component : type.components)
@@ -81,4 +81,4 @@ LobbyLoad LobbyStats::current() {
 
 }  // namespace gyre::lobby
 
-GYRE_MODULE("lobby", gyre::lobby::Lobby, gyre::lobby::LobbyStats)
+GYRE_MODULE("lobby", gyre::lobby::Lobby, gyre::lobby::LobbyStats, gyre::lobby::LobbyConfig)

@@ -57,10 +57,14 @@ class Refusal(ClusterTest):
             with self.subTest(setting):
                 self.assertIn(told, self.refused("--set", setting))
 
-    def test_a_misspelt_section_is_doubted(self):
-        self.up("--set", "clustre.zone=3", "--set", "my_game.speed=3")
-        self.assertIn('unknown section "clustre"; did you mean "cluster"?', self.err())
-        self.assertNotIn("my_game", self.err())
+    def test_sections_nobody_declared_are_told_with_all_else_that_is_wrong(self):
+        error = self.refused("--set", "clustre.zone=3", "--set", "my_game.speed=3", "--set", "x-mine.speed=3", "--set",
+                             "gate.max_sesions=3", "--set", "lobby.unload_after=never")
+        self.assertIn('clustre: no module declares this section; did you mean "cluster"?', error)
+        self.assertIn("my_game: no module declares this section", error)
+        self.assertIn('did you mean "max_sessions"?', error)
+        self.assertIn("lobby.unload_after: expected a duration", error)
+        self.assertNotIn("x-mine", error)
 
     def test_a_folder_that_cannot_be_written(self):
         error = self.refused("--data", "/proc/gyre")

@@ -247,7 +247,7 @@ class Reload(ClusterTest):
     def test_configuration(self):
         self.up(config={**CONFIG, "store": {"queue_limit": 100}})
         self.configure({**CONFIG, "store": {"queue_limit": 200}, "reload": {"probation": "9s"},
-                        "dispatcher": {"players": 3}, "mine": {"password": "sesame"}})
+                        "x-mine": {"password": "sesame"}})
         shown = self.gyre("reload", "--config", "--check")
         self.assertEqual(shown.returncode, 0, shown.stderr)
         self.assertRegex(shown.stdout, r'reload.probation +"3s" +"9s"')

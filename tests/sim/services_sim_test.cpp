@@ -82,7 +82,7 @@ struct Parlour : Service<Parlour> {
     }
 };
 
-const module::Manifest manifest{module::api_version, "services", module::type_list<Rank, Nowhere, Actor, Hero, Parlour>, 5};
+const module::Manifest manifest{module::api_version, "services", module::type_list<Rank, Nowhere, Actor, Hero, Parlour>.data(), 5};
 
 class ServicesSim : public testing::Test {
 protected:

@@ -59,7 +59,7 @@ struct Probe : Service<Probe> {
     }
 };
 
-const module::Manifest manifest{module::api_version, "probe", module::type_list<Probe>, 1};
+const module::Manifest manifest{module::api_version, "probe", module::type_list<Probe>.data(), 1};
 
 Task<std::string> ask(io::Endpoint first, std::vector<io::Endpoint> via) {
     co_return co_await at(first).service<Probe>().call<&Probe::where>(via);
