@@ -160,6 +160,11 @@ def command_for(name):
     script = ROOT / "tools" / f"bench_{name}.py"
     if script.exists():
         return [sys.executable, str(script)]
+    return program_of(name)
+
+
+def program_of(name):
+    """NAME_bench, built, whatever group there is of that name."""
     if name not in bench_targets():
         raise SystemExit(f"bench: nothing called {name}; there is: {' '.join(groups())}")
     subprocess.run(["cmake", "--build", str(BUILD), "-j", str(os.cpu_count()), "--target", f"{name}_bench"],
@@ -184,8 +189,8 @@ def asked_of(name, asked):
 
 
 def groups():
-    scripts = [p.stem.removeprefix("bench_") for p in (ROOT / "tools").glob("bench_*.py")]
-    return bench_targets() + sorted(name for name in scripts if name != "test")
+    scripts = {p.stem.removeprefix("bench_") for p in (ROOT / "tools").glob("bench_*.py")} - {"test"}
+    return sorted(scripts.union(bench_targets()))
 
 
 def main(names):

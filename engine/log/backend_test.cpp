@@ -1,4 +1,7 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -185,6 +188,82 @@ TEST(LogBackend, a_closed_console_is_survived_and_told_to_the_file) {
     const std::string text = read(config.file);
     EXPECT_EQ(count(text, "log.sink_failed"), 1u) << text;
     EXPECT_EQ(count(text, "test."), 2u);
+}
+
+/// A terminal and what it was shown.
+struct Terminal {
+    Terminal() : master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) {
+        EXPECT_EQ(::grantpt(master) | ::unlockpt(master), 0);
+        fd = ::open(::ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    }
+    ~Terminal() {
+        ::close(fd);
+        ::close(master);
+    }
+    std::string shown_of(Level level) const {
+        start({.level = Level::trace, .console_fd = fd}).value();
+        write(level, "test.event", {{"i", 1}});
+        stop();
+        std::array<char, 4'096> text{};
+        const ssize_t n = ::read(master, text.data(), text.size());
+        return {text.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0))};
+    }
+    int master, fd = -1;
+};
+
+TEST(LogBackend, a_terminal_is_shown_the_level_in_colour_and_the_place_without) {
+    const Terminal terminal;
+    ::unsetenv("NO_COLOR");
+    ::setenv("TERM", "xterm", 1);
+    const std::pair<Level, const char*> colors[] = {{Level::trace, "90"}, {Level::debug, "36"},
+                                                    {Level::info, "32"},  {Level::warn, "33"},
+                                                    {Level::error, "1;31"}};
+    for (const auto& [level, color] : colors) {
+        const std::string text = terminal.shown_of(level);
+        const std::string name(log::name(level));
+        EXPECT_NE(text.find("\x1b[" + std::string(color) + "m" + name), text.npos) << text;
+        const auto place = text.find(" engine/log/backend_test.cpp:");
+        ASSERT_EQ(place != text.npos, level >= Level::warn) << text;
+        if (level < Level::warn) continue;
+        EXPECT_EQ(text.find('\x1b', place), text.npos) << text;
+        EXPECT_EQ(text.find(' ', place + 1), text.find_last_of(' ')) << text;
+    }
+    ::setenv("NO_COLOR", "1", 1);
+    EXPECT_EQ(terminal.shown_of(Level::error).find('\x1b'), std::string::npos);
+    ::setenv("NO_COLOR", "", 1);
+    EXPECT_NE(terminal.shown_of(Level::error).find('\x1b'), std::string::npos);
+    ::setenv("TERM", "dumb", 1);
+    EXPECT_EQ(terminal.shown_of(Level::error).find('\x1b'), std::string::npos);
+    ::unsetenv("NO_COLOR");
+}
+
+TEST(LogBackend, levels_of_modules_change_while_threads_log) {
+    const Folder folder;
+    start(to_file(folder)).value();
+    set_level("steady", Level::debug);
+    set_level("rpc", Level::error);
+    std::atomic<bool> done = false;
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 3; ++t) {
+        threads.emplace_back([&] {
+            while (!done) {
+                debug("world.now_and_then");
+                debug("steady.always");
+                info("rpc.never");
+                debug("other.never");
+            }
+        });
+    }
+    const auto begin = stats().written;
+    for (int i = 0; i < 10'000 || stats().written < begin + 1'000; ++i)
+        set_level("world", i % 2 ? std::optional(Level::debug) : std::nullopt);
+    done = true;
+    for (auto& thread : threads) thread.join();
+    stop();
+    for (const char* module : {"world", "steady", "rpc"}) set_level(module, std::nullopt);
+    const std::string text = read(to_file(folder).file);
+    EXPECT_GT(count(text, "steady.always"), 0u);
+    EXPECT_EQ(count(text, "never"), 0u);
 }
 
 TEST(LogBackend, refuses_what_it_cannot_do_by_name) {

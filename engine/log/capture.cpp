@@ -15,24 +15,25 @@ struct Capture::Kept {
 
 namespace {
 constinit std::mutex mutex;
-constinit std::atomic<Capture::Kept*> newest = nullptr;
+Capture::Kept* newest = nullptr;
 }  // namespace
 
 namespace detail {
-bool give_to_capture(const Record& record) {
-    if (!newest.load(std::memory_order_acquire)) return false;
+constinit std::atomic<int> captures = 0;
+
+bool give_to_newest_capture(const Record& record) {
     std::lock_guard lock(mutex);
-    Capture::Kept* const kept = newest.load(std::memory_order_relaxed);
-    if (kept) kept->lines.push_back(line_of(record));
-    return kept != nullptr;
+    if (newest) newest->lines.push_back(line_of(record));
+    return newest != nullptr;
 }
 }  // namespace detail
 
 Capture::Capture(Level level) : kept_(std::make_unique<Kept>()), before_(log::level()) {
     {
         std::lock_guard lock(mutex);
-        kept_->outer = newest.load();
+        kept_->outer = newest;
         newest = kept_.get();
+        ++detail::captures;
     }
     set_level(level);
 }
@@ -40,6 +41,7 @@ Capture::~Capture() {
     set_level(before_);
     std::lock_guard lock(mutex);
     newest = kept_->outer;
+    --detail::captures;
 }
 std::vector<Capture::Line> Capture::lines() const {
     std::lock_guard lock(mutex);

@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t modules_max = 64, name_bytes_max = 64;
 
 /// Hash of a module's name and its level in one word; probed from the hash's place on. A change fills
-/// the other of two and then shows it: who still reads the first sees what was, or what is.
+/// the other of two and then shows it; who saw the changes go on meanwhile looks again.
 struct Table {
     static constexpr std::size_t slots = 2 * modules_max;
     std::array<std::atomic<std::uint64_t>, slots> words;
@@ -26,6 +26,7 @@ static_assert(Table::slots == 1u << (64 - 57));
 
 constinit std::array<Table, 2> tables;
 constinit std::atomic<const Table*> shown = nullptr;  // null: no module has its own level
+constinit std::atomic<std::uint64_t> changes = 0;    // begun
 constinit std::atomic<Level> common = Level::info;
 
 struct Own {
@@ -50,35 +51,46 @@ std::uint64_t module_hash(std::string_view event) {
 
 /// Needs the mutex.
 void show(const Own& from) {
+    changes.fetch_add(1, std::memory_order_relaxed);
     Level least = common.load(std::memory_order_relaxed);
     Table& table = tables[shown.load() == &tables[0] ? 1 : 0];
-    for (auto& word : table.words) word.store(0, std::memory_order_relaxed);
+    for (auto& word : table.words) word.store(0, std::memory_order_release);
     for (const auto& [module, level] : from.modules) {
         const std::uint64_t hash = module_hash(module);
         std::size_t at = Table::place(hash);
         while (table.words[at].load(std::memory_order_relaxed) != 0) at = Table::next(at);
         table.words[at].store((hash & ~Table::level_bits) | (static_cast<std::uint64_t>(level) + 1),
-                              std::memory_order_relaxed);
+                              std::memory_order_release);
         least = std::min(least, level);
     }
     shown.store(from.modules.empty() ? nullptr : &table, std::memory_order_release);
     threshold.store(least, std::memory_order_relaxed);
 }
 
+/// What the table says of a module, common where it says nothing.
+Level level_in(const Table& table, std::uint64_t hash) {
+    std::size_t at = Table::place(hash);
+    for (std::size_t probes = 0; probes < Table::slots; ++probes, at = Table::next(at)) {
+        const std::uint64_t word = table.words[at].load(std::memory_order_acquire);
+        if (word == 0) break;
+        if (((word ^ hash) & ~Table::level_bits) == 0)
+            return static_cast<Level>((word & Table::level_bits) - 1);
+    }
+    return common.load(std::memory_order_relaxed);
+}
+
 }  // namespace
 
 bool passes(Level level, std::string_view event) noexcept {
-    const Table* const table = shown.load(std::memory_order_acquire);
-    if (!table) return level >= common.load(std::memory_order_relaxed);
+    if (!shown.load(std::memory_order_relaxed))
+        return level >= common.load(std::memory_order_relaxed);
     const std::uint64_t hash = module_hash(event);
-    std::size_t at = Table::place(hash);
-    for (std::size_t probes = 0; probes < Table::slots; ++probes, at = Table::next(at)) {
-        const std::uint64_t word = table->words[at].load(std::memory_order_relaxed);
-        if (word == 0) break;
-        if (((word ^ hash) & ~Table::level_bits) == 0)
-            return static_cast<std::uint64_t>(level) + 1 >= (word & Table::level_bits);
+    for (;;) {  // again only while levels change at this very moment
+        const std::uint64_t before = changes.load(std::memory_order_acquire);
+        const Table* const table = shown.load(std::memory_order_acquire);
+        const Level least = table ? level_in(*table, hash) : common.load(std::memory_order_relaxed);
+        if (changes.load(std::memory_order_relaxed) == before) return level >= least;
     }
-    return level >= common.load(std::memory_order_relaxed);
 }
 
 }  // namespace detail

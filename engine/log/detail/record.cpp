@@ -62,18 +62,23 @@ void gather(Record& record, Level level, std::string_view event, Fields fields,
     std::size_t budget = record_text_bytes_max, lines_budget = record_lines_bytes_max;
     for (const auto& field : fields) {
         if (record.field_count == fields_max) break;
+        Record::Field& to = record.fields[record.field_count++];
+        to.key_data = field.key.data();
+        to.key_bytes = static_cast<std::uint8_t>(std::min<std::size_t>(field.key.size(), 64));
+        to.type = field.value.type();
+        if (!field.value.has_text()) {
+            to.text_bytes = 0;
+            to.bits = field.value.bits();
+            continue;
+        }
         const std::string_view text = field.value.text();
-        const bool lines = field.value.type() == Value::Type::lines;
+        const bool lines = to.type == Value::Type::lines;
         std::size_t& left = lines ? lines_budget : budget;
         const std::size_t kept =
             std::min({text.size(), lines ? lines_bytes_max : text_bytes_max, left});
-        record.fields[record.field_count++] = {
-            .key_data = field.key.data(),
-            .text_data = text.data(),
-            .bits = field.value.has_text() ? text.size() - kept : field.value.bits(),
-            .text_bytes = static_cast<std::uint16_t>(kept),
-            .key_bytes = static_cast<std::uint8_t>(std::min<std::size_t>(field.key.size(), 64)),
-            .type = field.value.type()};
+        to.text_data = text.data();
+        to.text_bytes = static_cast<std::uint16_t>(kept);
+        to.bits = text.size() - kept;
         left -= kept;
     }
 }
@@ -87,11 +92,31 @@ std::size_t encoded_bytes(const Record& record) {
     return bytes;
 }
 
+namespace {
+/// As memcpy(), without a call for the few bytes that names have.
+inline std::uint8_t* put(std::uint8_t* to, const void* from, std::size_t bytes) {
+    const auto* const begin = static_cast<const std::uint8_t*>(from);
+    if (bytes > 32) {
+        std::memcpy(to, begin, bytes);
+    } else if (bytes >= 16) {  // two pieces that overlap
+        std::memcpy(to, begin, 16);
+        std::memcpy(to + bytes - 16, begin + bytes - 16, 16);
+    } else if (bytes >= 8) {
+        std::memcpy(to, begin, 8);
+        std::memcpy(to + bytes - 8, begin + bytes - 8, 8);
+    } else if (bytes >= 4) {
+        std::memcpy(to, begin, 4);
+        std::memcpy(to + bytes - 4, begin + bytes - 4, 4);
+    } else if (bytes > 0) {
+        to[0] = begin[0];
+        to[bytes / 2] = begin[bytes / 2];
+        to[bytes - 1] = begin[bytes - 1];
+    }
+    return to + bytes;
+}
+}  // namespace
+
 void encode(const Record& record, std::uint8_t* to) {
-    const auto put = [&to](const void* from, std::size_t bytes) {
-        if (bytes) std::memcpy(to, from, bytes);
-        to += bytes;
-    };
     const auto size16 = [](std::string_view s) { return static_cast<std::uint16_t>(s.size()); };
     const Head head{.time_ns = record.time_ns,
                     .entity = record.entity,
@@ -107,16 +132,17 @@ void encode(const Record& record, std::uint8_t* to) {
                     .build_bytes = size16(record.build),
                     .level = record.level,
                     .field_count = record.field_count};
-    put(&head, sizeof head);
+    std::memcpy(to, &head, sizeof head);
+    to += sizeof head;
     for (const auto text : {record.file, record.event, record.node, record.role, record.build}) {
-        put(text.data(), text.size());
+        to = put(to, text.data(), text.size());
     }
     for (std::size_t i = 0; i < record.field_count; ++i) {
         const Record::Field& field = record.fields[i];
         const FieldHead field_head{field.bits, field.text_bytes, field.key_bytes, field.type};
-        put(&field_head, sizeof field_head);
-        put(field.key_data, field.key_bytes);
-        put(field.text_data, field.text_bytes);
+        std::memcpy(to, &field_head, sizeof field_head);
+        to = put(to + sizeof field_head, field.key_data, field.key_bytes);
+        if (field.text_bytes) to = put(to, field.text_data, field.text_bytes);
     }
 }
 
