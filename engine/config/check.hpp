@@ -7,7 +7,7 @@
 
 namespace gyre::config {
 
-/// What validate() returns: the first thing that is wrong, with its name, value and range.
+/// What validate() returns: all that is wrong, a line each, with its name, value and range.
 ///
 ///     return config::Check().range("mtu_bytes", mtu_bytes, 576, 1400)
 ///                           .that(mode != Mode::none, "mode", "must be chosen");
@@ -16,26 +16,25 @@ public:
     template <class T>
     Check& range(std::string_view field, const T& value, const std::type_identity_t<T>& min,
                  const std::type_identity_t<T>& max) {
-        if (!problem_.empty() || (value >= min && value <= max)) return *this;
-        problem_ = std::string(field) + ": " + print(value) + " is outside [" + print(min) + ", " +
-                   print(max) + "]";
-        return *this;
+        if (value >= min && value <= max) return *this;
+        return that(false, field, print(value) + " is outside [" + print(min) + ", " + print(max) + "]");
     }
     Check& that(bool holds, std::string_view field, std::string_view reason) {
-        if (problem_.empty() && !holds) problem_ = std::string(field) + ": " + std::string(reason);
+        if (holds) return *this;
+        if (!problem_.empty()) problem_ += '\n';
+        ((problem_ += field) += ": ") += reason;
         return *this;
     }
     operator Result<>() const {
         return problem_.empty() ? Result<>() : Error(errc::bad_config, problem_);
     }
 
-private:
     static std::string print(std::integral auto value) { return std::to_string(value); }
     static std::string print(double value);
-    template <class Rep, class Period>
-    static std::string print(std::chrono::duration<Rep, Period> value) {
-        return print(to_ms(std::chrono::duration_cast<Duration>(value))) + "ms";
-    }
+    /// As it is written in a configuration: "250ms", "5min".
+    static std::string print(Duration value);
+
+private:
     std::string problem_;
 };
 

@@ -1,28 +1,23 @@
 #pragma once
+#include <functional>
 #include <gyre/base/result.hpp>
-#include <gyre/codec/codec.hpp>
-#include <gyre/config/check.hpp>
+#include <gyre/config/bind.hpp>
+#include <gyre/config/explain.hpp>
+#include <gyre/config/load_options.hpp>
+#include <gyre/config/problem.hpp>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace gyre::config {
 
-namespace detail {
-/// "" or "@.path.to[3]: what is wrong" (the path after the @ may be empty). value null: checked only.
-using Read = std::string (*)(BytesView, void* value);
-template <class T>
-std::string read(BytesView bytes, void* value);
-}  // namespace detail
-
 struct Shape;
 
 /// A section that code declares. Constants: a module's can be listed without running any of it.
 struct Section {
     std::string_view name;
-    detail::Read read;
+    detail::Bind bind;
     Shape (*shape)();  ///< What is in it: schema.hpp.
 };
 
@@ -32,7 +27,7 @@ template <class T>
 concept HasSection = Described<T> && requires { std::string_view(T::config_section); };
 
 /// Configuration before it becomes structs: where each value came from is remembered, so errors
-/// name it. All errors are bad_config.
+/// name it. All errors are bad_config and tell all that is wrong, as print(Problem) does.
 class Document {
 public:
     Document();  ///< Empty: every struct keeps its defaults.
@@ -42,9 +37,10 @@ public:
     Document& operator=(Document&&) noexcept;
     ~Document();
 
-    static Result<Document> from_file(const std::string& path);
-    /// name: stands for the file in errors.
-    static Result<Document> from_text(std::string_view text, std::string name = "config");
+    /// Errors: what cannot be read, and syntax. What else is wrong is in problems().
+    static Result<Document> from_file(const std::string& path, const LoadOptions& options = {});
+    /// name: stands for the file in errors; files it names are beside it.
+    static Result<Document> from_text(std::string_view text, std::string name = "config", const LoadOptions& options = {});
 
     /// Objects of `over` merge into those here; everything else replaces.
     void overlay(const Document& over);
@@ -60,7 +56,7 @@ public:
     Result<T> as(std::string_view section) const {
         if (auto known = declared(section); !known.ok()) return known.error();
         T value{};
-        if (auto result = read(section, &detail::read<T>, &value); !result.ok()) {
+        if (auto result = read(section, &detail::bind_root<T>, &value); !result.ok()) {
             return result.error();
         }
         return value;
@@ -71,6 +67,17 @@ public:
         if constexpr (HasSection<T>) return as<T>(T::config_section);
         else return as<T>(std::string_view());
     }
+    /// What is wrong with the section alone: unknown keys, types, ranges, validate().
+    template <class T>
+    std::vector<Problem> problems_of(std::string_view section) const {
+        return problems_of(section, &detail::bind_root<T>);
+    }
+    /// What is wrong with all of it: files, macros, variables, keys given twice. While there is any,
+    /// as() gives an error.
+    std::vector<Problem> problems() const;
+
+    /// "gate.port", "cluster.nodes[0].name".
+    Explanation explain(std::string_view key) const;
 
     /// From now on these sections may be there and be read, besides those declared before and those
     /// that begin with "x-"; of two with one name the later holds. They may be declared more than
@@ -79,9 +86,10 @@ public:
     void withdraw(std::span<const Section* const> sections);
     /// By name, each once.
     std::vector<const Section*> sections() const;
-    /// Reads every section declared here from `next`. Error: all that is wrong, a line each, sections
-    /// nobody declared among it.
+    /// Reads every section declared here from `next`. Error: all that is wrong, sections nobody
+    /// declared among it.
     Result<> check(const Document& next) const;
+    std::vector<Problem> problems_of(const Document& next) const;  ///< What check() tells.
     /// The same of these sections alone.
     Result<> check(const Document& next, std::span<const Section* const> sections) const;
     /// What `next` says, for all that reads from now on.
@@ -89,10 +97,15 @@ public:
 
     /// All of it as JSON, macros replaced: what a node really runs with.
     Result<std::string> to_json() const;
+    /// The same without secrets: fields marked secret of what is declared, ${file:...}, names that say so,
+    /// passwords in addresses, and keys for which `also` holds.
+    Result<std::string> to_redacted_json(const std::function<bool(std::string_view key)>& also = {}) const;
 
 private:
     struct Tree;
-    Result<> read(std::string_view section, detail::Read read, void* value) const;
+    explicit Document(Tree tree);
+    Result<> read(std::string_view section, detail::Bind bind, void* value) const;
+    std::vector<Problem> problems_of(std::string_view section, detail::Bind bind) const;
     Result<> declared(std::string_view section) const;
     std::unique_ptr<Tree> tree_;
 };
@@ -125,6 +138,7 @@ private:
 struct Overrides {
     const char* const* environment = nullptr;  ///< As environ; null: no GYRE__ names are read.
     std::vector<std::string> set = {};         ///< "gate.port=7001", of the command line.
+    std::string profile = {};                  ///< Of "$profiles"; empty: none.
 };
 
 Result<Document> open(const std::string& path, const Overrides& overrides = {});
@@ -142,78 +156,11 @@ namespace detail {
 
 Result<> apply(Document& document, const Overrides& overrides);
 
-template <class T>
-std::string invalid(const T& value, const std::string& path);
-
-template <class T>
-inline constexpr bool is_keyed = requires { typename T::mapped_type; };
-
-/// The first of `value` and what it contains whose validate() refuses, innermost first.
-template <class T>
-std::string invalid(const T& value, const std::string& path) {
-    std::string problem;
-    if constexpr (Described<T>) {
-        description<T>.each_field([&](const auto& field) {
-            if (!problem.empty()) return;
-            constexpr auto member = std::remove_cvref_t<decltype(field)>::pointer;
-            problem = invalid(value.*member, path + "." + std::string(field.name));
-        });
-        if constexpr (requires { value.validate(); }) {
-            if (!problem.empty()) return problem;
-            const Result<> checked = value.validate();
-            if (checked.ok()) return {};
-            const std::string& message = checked.error().message();
-            bool names_field = false;
-            description<T>.each_field([&](const auto& field) {
-                names_field |= message.starts_with(std::string(field.name) + ":");
-            });
-            return path + (names_field ? "." : ": ") + message;
-        }
-    } else if constexpr (is_keyed<T>) {
-        for (const auto& [key, element] : value) {
-            std::string segment = ".";
-            if constexpr (std::is_same_v<std::remove_cvref_t<decltype(key)>, std::string>) {
-                segment += key;
-            } else if constexpr (std::is_enum_v<std::remove_cvref_t<decltype(key)>>) {
-                segment += enum_name(key);
-            }
-            if (problem = invalid(element, path + segment); !problem.empty()) return problem;
-        }
-    } else if constexpr (requires {
-                             value.has_value();
-                             *value;
-                         }) {
-        if (value.has_value()) return invalid(*value, path);
-    } else if constexpr (!std::is_same_v<T, std::string> && requires {
-                             value.begin();
-                             value.size();
-                         }) {
-        if constexpr (Described<typename T::value_type>) {
-            std::size_t i = 0;
-            for (const auto& element : value) {
-                problem = invalid(element, path + "[" + std::to_string(i++) + "]");
-                if (!problem.empty()) return problem;
-            }
-        }
-    }
-    return problem;
-}
-
-template <class T>
-std::string read(BytesView bytes, void* to) {
-    Reader reader(bytes, {.strict = true, .from_json = true});
-    T value{};
-    if (!Codec<T>::decode(reader, value) || !reader.finish()) return reader.error_message("@");
-    std::string problem = invalid(value, "@");
-    if (problem.empty() && to) *static_cast<T*>(to) = std::move(value);
-    return problem;
-}
-
 }  // namespace detail
 
 template <class T>
 Result<T> parse(std::string_view text, const Overrides& overrides) {
-    auto document = Document::from_text(text);
+    auto document = Document::from_text(text, "config", {.profile = overrides.profile});
     if (!document.ok()) return document.error();
     if (auto applied = detail::apply(*document, overrides); !applied.ok()) return applied.error();
     return document->template as<T>();

@@ -219,19 +219,7 @@ std::string detail::json_number(double value) {
     return text.find_first_not_of("-0123456789.e+") == text.npos ? text : "null";
 }
 
-std::string detail::duration_text(Duration value) {
-    struct Unit {
-        std::string_view name;
-        std::int64_t ns;
-    };
-    constexpr Unit units[] = {{"h", 3'600'000'000'000}, {"min", 60'000'000'000}, {"s", 1'000'000'000},
-                              {"ms", 1'000'000},        {"us", 1'000},           {"ns", 1}};
-    const std::int64_t ns = value.count();
-    if (ns == 0) return "0ms";
-    for (const auto& [name, unit] : units)
-        if (ns % unit == 0) return std::to_string(ns / unit) + std::string(name);
-    return {};
-}
+std::string detail::duration_text(Duration value) { return Check::print(value); }
 
 std::vector<SectionShape> shapes_of(const Document& document) {
     std::vector<SectionShape> shapes;

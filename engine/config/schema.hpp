@@ -163,6 +163,6 @@ Shape shape_of() {
 }
 
 template <HasSection T>
-inline constexpr Section section{T::config_section, &detail::read<T>, &shape_of<T>};
+inline constexpr Section section{T::config_section, &detail::bind_root<T>, &shape_of<T>};
 
 }  // namespace gyre::config

@@ -1,5 +1,6 @@
 #include <gyre/codec/json.hpp>
 #include <gyre/config/schema.hpp>
+#include <gyre/config/secrets.hpp>
 #include <gyre/node/config_change.hpp>
 
 #include <algorithm>
@@ -41,20 +42,14 @@ Result<Leaves> leaves_of(const config::Document& document) {
     return leaves;
 }
 
-/// Text under a key whose name says so, for those that nobody declared, and addresses with a password in them.
+/// Of those that nobody declared.
 bool looks_secret(const std::string& key, const std::string& value) {
-    if (!value.starts_with('"') && !value.starts_with('[')) return false;
-    const std::string name = "_" + key.substr(key.rfind('.') + 1) + "_";
-    const bool named = std::ranges::any_of(
-        std::initializer_list<const char*>{"_password_", "_secret_", "_key_", "_token_", "_uri_", "_passphrase_"},
-        [&name](const char* word) { return name.find(word) != name.npos; });
-    const auto scheme = value.find("://");
-    return named || (scheme != value.npos && value.find('@', scheme) != value.npos);
+    return (value.starts_with('"') || value.starts_with('[')) && (config::is_secret_name(key) || config::has_credentials(value));
 }
 
 std::string shown(const std::optional<config::Key>& known, const std::string& key, const std::string& value) {
     const bool hidden = !value.empty() && ((known && known->secret) || looks_secret(key, value));
-    return hidden ? "(secret)" : value;
+    return hidden ? std::string(config::secret_shown) : value;
 }
 
 TakesEffect effect_of(const std::optional<config::Key>& known) {

@@ -31,7 +31,7 @@ class Refusal(ClusterTest):
 
     def test_an_unknown_key_is_named_with_its_line(self):
         (self.folder / "gyre.json").write_text('{\n  "cluster": {\n    "zoen": 3\n  }\n}\n')
-        self.assertIn('gyre.json:3: cluster.zoen: unknown key; did you mean "zone"?', self.refused(config=None))
+        self.assertIn('gyre.json:3:5: cluster.zoen: unknown key; did you mean "zone"?', self.refused(config=None))
 
     def test_a_wrong_type_is_named(self):
         self.assertIn("--set cluster.zone", self.refused("--set", "cluster.zone=many"))

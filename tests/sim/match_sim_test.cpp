@@ -160,7 +160,7 @@ TEST(MatchSim, a_match_nobody_comes_to_ends_after_ten_seconds) {
 TEST(MatchSim, nobody_is_in_two_matches_or_misses_one_when_battle_nodes_are_full) {
     ClusterOptions options = seeded(22);
     options.config = R"({"battle": {"max_matches": 1}, "arena": {"seconds": 1.5},
-                         "dispatcher": {"patience": 300, "players_min": 1}})";
+                         "dispatcher": {"patience": "300ms", "players_min": 1}})";
     SimCluster cluster(options);
     cluster.world.network().latency = 60ms;
     cluster.world.network().jitter = 120ms;

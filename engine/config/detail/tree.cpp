@@ -2,31 +2,80 @@
 
 #include <algorithm>
 #include <charconv>
-#include <gyre/codec/json.hpp>
-#include <map>
+#include <functional>
 
 namespace gyre::config::detail {
+namespace {
+constexpr std::size_t linear_max = 16;  // children that are searched one by one
+constexpr std::uint32_t empty_slot = ~0u;
+}  // namespace
 
-Node* Node::find(std::string_view key) {
+std::string_view Source::folder() const {
+    const auto slash = name.rfind('/');
+    return std::string_view(name).substr(0, !has_lines || slash == name.npos ? 0 : slash + 1);
+}
+
+std::string to_text(const Place& place) {
+    if (!place.source) return {};
+    if (!place.source->has_lines) return place.source->name;
+    const LineColumn at = place.source->at(place.offset);
+    return place.source->name + ":" + std::to_string(at.line) + ":" + std::to_string(at.column);
+}
+
+std::size_t Node::slot_of(std::string_view name) const {
+    std::size_t slot = std::hash<std::string_view>()(name) & (slots_.size() - 1);
+    while (slots_[slot] != empty_slot && children[slots_[slot]].key != name) slot = (slot + 1) & (slots_.size() - 1);
+    return slot;
+}
+
+void Node::index() {
+    std::size_t size = 64;
+    while (size < children.size() * 3) size *= 2;
+    slots_.assign(size, empty_slot);
+    for (std::uint32_t i = 0; i < children.size(); ++i) slots_[slot_of(children[i].key)] = i;
+}
+
+Node* Node::find(std::string_view name) {
     if (kind != Kind::map) return nullptr;
-    const auto at = std::find(keys.begin(), keys.end(), key);
-    return at == keys.end() ? nullptr : &children[static_cast<std::size_t>(at - keys.begin())];
+    if (slots_.empty()) {
+        const auto at = std::ranges::find(children, name, &Node::key);
+        return at == children.end() ? nullptr : &*at;
+    }
+    const std::uint32_t at = slots_[slot_of(name)];
+    return at == empty_slot ? nullptr : &children[at];
 }
 
 Node* Node::step(std::string_view segment) {
     if (kind != Kind::array) return find(segment);
-    std::size_t index = 0;
-    return Reader::from_text(segment, index) && index < children.size() ? &children[index]
-                                                                        : nullptr;
+    std::size_t at = 0;
+    return Reader::from_text(segment, at) && at < children.size() ? &children[at] : nullptr;
+}
+
+Node& Node::add(Node child) {
+    children.push_back(std::move(child));
+    if (children.size() > linear_max) {
+        if (slots_.size() < children.size() * 2)
+            index();
+        else
+            slots_[slot_of(children.back().key)] = static_cast<std::uint32_t>(children.size() - 1);
+    }
+    return children.back();
+}
+
+Node Node::take(std::string_view name) {
+    const auto at = children.begin() + (find(name) - children.data());
+    Node taken = std::move(*at);
+    children.erase(at);
+    slots_.clear();
+    if (children.size() > linear_max) index();
+    return taken;
 }
 
 bool Node::print(std::string& to) const {
     switch (kind) {
         case Kind::boolean: to += integer ? "true" : "false"; return true;
         case Kind::unsigned_integer: to += std::to_string(integer); return true;
-        case Kind::negative_integer:
-            to += std::to_string(static_cast<std::int64_t>(integer));
-            return true;
+        case Kind::negative_integer: to += std::to_string(static_cast<std::int64_t>(integer)); return true;
         case Kind::number: {
             char digits[32];
             to.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
@@ -41,8 +90,7 @@ void Node::write(Writer& writer) const {
     switch (kind) {
         case Kind::boolean: return writer.boolean(integer != 0);
         case Kind::unsigned_integer: return writer.unsigned_integer(integer);
-        case Kind::negative_integer:
-            return writer.signed_integer(static_cast<std::int64_t>(integer));
+        case Kind::negative_integer: return writer.signed_integer(static_cast<std::int64_t>(integer));
         case Kind::number: return writer.number(number);
         case Kind::text: return writer.text(text);
         case Kind::array:
@@ -51,155 +99,88 @@ void Node::write(Writer& writer) const {
             return;
         case Kind::map:
             writer.map(children.size());
-            for (std::size_t i = 0; i < children.size(); ++i) {
-                writer.text(keys[i]);
-                children[i].write(writer);
+            for (const Node& child : children) {
+                writer.text(child.key);
+                child.write(writer);
             }
             return;
         default: return writer.nil();
     }
 }
 
-void Node::place(std::uint32_t source_index, std::uint32_t line_number) {
-    source = source_index;
-    line = line_number;
-    for (Node& child : children) child.place(source_index, line_number);
+std::string Node::describe() const {
+    std::string out;
+    switch (kind) {
+        case Kind::map: return "an object";
+        case Kind::array: return children.empty() ? "an empty list" : "a list of " + std::to_string(children.size());
+        case Kind::text:
+            for (const char c : std::string_view(text).substr(0, 40)) out += c >= ' ' && c < 0x7f ? c : '?';
+            return "text \"" + out + (text.size() > 40 ? "...\"" : "\"");
+        default: return print(out) ? out : "null";
+    }
 }
 
-namespace {
-
-Node read(Reader& reader) {
-    Token token;
-    Node node;
-    const bool read_one = reader.next(token);
-    GYRE_ASSERT(read_one, "msgpack of our own making");
-    node.kind = token.kind;
-    node.integer = token.integer;
-    node.number = token.number;
-    if (token.kind == Kind::text) node.text = as_text(token.bytes);
-    if (token.kind != Kind::map && token.kind != Kind::array) return node;
-    for (std::size_t i = 0; i < token.count; ++i) {
-        if (token.kind == Kind::map) node.keys.push_back(read(reader).text);
-        node.children.push_back(read(reader));
-    }
-    return node;
+void Node::set_place(const Place& at) {
+    place = at;
+    for (Node& child : children) child.set_place(at);
 }
 
-/// Walks JSON that is known to be valid, beside the nodes it became.
-class Lines {
-public:
-    explicit Lines(std::string_view json) : json_(json) {}
-
-    void value(Node* node) {
-        skip();
-        if (node) node->line = line_;
-        const char first = at();
-        if (first == '"') {
-            (void)string();
-        } else if (first == '{' || first == '[') {
-            container(node, first == '{');
-        } else {
-            while (std::string_view(",]} \t\r\n/").find(at()) == std::string_view::npos && at())
-                ++pos_;
-        }
-    }
-    std::string failure;
-
-private:
-    char at(std::size_t ahead = 0) const {
-        return pos_ + ahead < json_.size() ? json_[pos_ + ahead] : '\0';
-    }
-    void next() {
-        if (at() == '\n') ++line_;
-        ++pos_;
-    }
-    void skip() {
-        for (;;) {
-            if (at() == '/' && at(1) == '/') {
-                while (at() && at() != '\n') ++pos_;
-            } else if (at() == '/' && at(1) == '*') {
-                for (pos_ += 2; at() && !(at() == '*' && at(1) == '/');) next();
-                pos_ += 2;
-            } else if (at() == ' ' || at() == '\t' || at() == '\r' || at() == '\n') {
-                next();
-            } else {
-                return;
-            }
-        }
-    }
-    std::string_view string() {
-        const std::size_t begin = ++pos_;
-        for (; at() && at() != '"'; ++pos_) {
-            if (at() == '\\') ++pos_;
-        }
-        return json_.substr(begin, pos_++ - begin);
-    }
-    void container(Node* node, bool is_map) {
-        std::map<std::string_view, std::uint32_t> seen;
-        ++pos_;
-        for (std::size_t i = 0;; ++i) {
-            skip();
-            if (at() == ',') {
-                ++pos_;
-                skip();
-            }
-            if (at() == '}' || at() == ']' || !at()) break;
-            Node* child = nullptr;
-            if (is_map) {
-                const std::string_view key = string();
-                if (const auto [first, fresh] = seen.emplace(key, line_);
-                    !fresh && failure.empty()) {
-                    failure = std::to_string(line_) + ": \"" + std::string(key) +
-                              "\" is given twice, first at line " + std::to_string(first->second);
-                }
-                skip();
-                ++pos_;  // the colon
-            }
-            // The same order; with a key given twice it does not matter any more.
-            if (node && i < node->children.size()) child = &node->children[i];
-            value(child);
-        }
-        ++pos_;
-    }
-
-    std::string_view json_;
-    std::size_t pos_ = 0;
-    std::uint32_t line_ = 1;
-};
-
-}  // namespace
-
-Node from_msgpack(BytesView bytes) {
-    Reader reader(bytes, {.nodes = bytes.size() + 1});
-    return read(reader);
+History& Node::changed_history() {
+    history = history ? std::make_shared<History>(*history) : std::make_shared<History>();
+    return *history;
 }
 
-Node from_loose(std::string_view text) {
-    Node node;
-    if (const auto bytes = json_to_msgpack(text); bytes.ok()) {
-        node = from_msgpack(*bytes);
-        const bool scalar = node.kind != Kind::map && node.kind != Kind::array;
-        if (scalar && node.kind != Kind::text) node.loose = text;
-        return node;
-    }
-    node.kind = Kind::text;
-    node.text = text;
-    return node;
+std::size_t Node::size() const {
+    std::size_t size = 1 + text.size() + key.size();
+    for (const Node& child : children) size += child.size();
+    return size;
 }
 
-Result<> place_lines(Node& root, std::string_view json) {
-    Lines lines(json);
-    lines.value(&root);
-    return lines.failure.empty() ? Result<>() : Error(errc::bad_config, lines.failure);
+void merge(Node& to, Node from) {
+    if (to.kind == Kind::map && from.kind == Kind::map) {
+        to.place = from.place;
+        if (from.key_place.source) to.key_place = from.key_place;
+        for (Node& child : from.children) {
+            if (Node* known = to.find(child.key))
+                merge(*known, std::move(child));
+            else
+                to.add(std::move(child));
+        }
+        return;
+    }
+    replace(to, std::move(from));
+}
+
+void replace(Node& to, Node from) {
+    auto weaker = to.history ? to.history->overrode : decltype(History::overrode)();
+    from.key = to.key;
+    if (!from.key_place.source) from.key_place = to.key_place;
+    to.history.reset();
+    auto& overrode = from.changed_history().overrode;
+    overrode.push_back(std::make_shared<const Node>(std::move(to)));
+    if (overrode.back()->kind == Kind::map && overrode.back()->children.empty()) overrode.pop_back();
+    overrode.insert(overrode.end(), weaker.begin(), weaker.end());
+    to = std::move(from);
+}
+
+std::string join_path(std::string_view path, std::string_view name) {
+    const bool plain = !name.empty() && name.find_first_of(".[]\": ") == name.npos;
+    std::string joined(path);
+    if (!plain) return joined + "[\"" + std::string(name) + "\"]";
+    return joined + (joined.empty() ? "" : ".") + std::string(name);
+}
+
+std::string join_path(std::string_view path, std::size_t element) {
+    return std::string(path) + "[" + std::to_string(element) + "]";
 }
 
 std::vector<std::string> split_path(std::string_view path) {
     std::vector<std::string> result;
     while (!path.empty()) {
-        std::string segment;
+        std::string_view segment;
         std::size_t end = 0;
         if (path.starts_with("[\"")) {
-            end = std::min(path.find('"', 2), path.size());
+            end = std::min(path.find("\"]", 2), path.size());
             segment = path.substr(2, end - 2);
             end += 2;
         } else if (path.starts_with('[')) {
@@ -211,7 +192,7 @@ std::vector<std::string> split_path(std::string_view path) {
             end = std::min(path.find_first_of(".["), path.size());
             segment = path.substr(0, end);
         }
-        result.push_back(std::move(segment));
+        result.emplace_back(segment);
         path.remove_prefix(std::min(end, path.size()));
     }
     return result;
