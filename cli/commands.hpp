@@ -92,6 +92,14 @@ struct LogsOptions {
 /// From the files in the data folder: of nodes that have ended, too.
 int logs(const LogsOptions& options);
 
+struct SymbolizeOptions {
+    std::string data;
+    std::vector<std::string> files;    ///< Crash files or any text; "-": stdin. Empty: the last crash.
+    std::vector<std::string> folders;  ///< Where files of the builds are, besides where they were.
+};
+/// Frames (OBJECT+0xOFFSET build ID) as functions and lines.
+int symbolize(const SymbolizeOptions& options);
+
 struct DevOptions {
     UpOptions up;
     std::string build;                 ///< CMake build folder; empty: the one this executable is in.

@@ -127,6 +127,16 @@ int run(int argc, char** argv) {
         code = logs(logs_options);
     });
 
+    SymbolizeOptions symbolize_options;
+    auto* symbolize_command = app.add_subcommand("symbolize", "what crashed where: frames as functions and lines");
+    symbolize_command->add_option("files", symbolize_options.files, "crash files, or any text with frames; -: stdin; without: the last crash");
+    symbolize_command->add_option("--path", symbolize_options.folders, "a folder with files of those builds")->allow_extra_args(false);
+    add_data(*symbolize_command, data);
+    symbolize_command->callback([&] {
+        symbolize_options.data = data;
+        code = symbolize(symbolize_options);
+    });
+
     DevOptions dev_options;
     auto* dev_command = app.add_subcommand("dev", "run a cluster; build and reload what is edited");
     add_process_options(*dev_command, dev_options.up.process);

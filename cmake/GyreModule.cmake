@@ -9,7 +9,7 @@
 set_property(GLOBAL PROPERTY GYRE_MODULES "")
 
 # Modules with threads of their own: their tests also run under the thread sanitizer.
-set(GYRE_THREADED log io store task)
+set(GYRE_THREADED log io store task trace)
 foreach(label unit sim threads)
     add_custom_target(tests_${label})
 endforeach()

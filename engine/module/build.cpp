@@ -6,6 +6,7 @@
 #include <gyre/module/check.hpp>
 #include <gyre/module/detail/elf.hpp>
 #include <gyre/module/detail/files.hpp>
+#include <gyre/trace/symbols.hpp>
 #include <link.h>
 
 #include <algorithm>
@@ -132,6 +133,7 @@ Build::~Build() {
             builds().by_id.erase(known);
     }
     ::dlclose(library_);
+    trace::modules_changed();
     if (const auto left = library_of(inside); left.found && left.build_id == id) {
         const std::lock_guard lock(builds().mutex);
         if (builds().by_id.contains(id)) return;  // loaded again meanwhile
@@ -182,6 +184,7 @@ Result<std::shared_ptr<Build>> load_build(const std::string& file, const std::st
     build->library_ = library;
     build->manifest_ = manifest;
     build->range_ = where.range;
+    trace::modules_changed();
     builds().by_id[checked->id] = build;
     return build;
 }

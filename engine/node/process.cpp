@@ -9,6 +9,8 @@
 #include <gyre/node/node_runtime.hpp>
 #include <gyre/node/reload_config.hpp>
 #include <gyre/node/process.hpp>
+#include <gyre/trace/crash.hpp>
+#include <gyre/trace/symbols.hpp>
 #include <signal.h>
 #include <unistd.h>
 
@@ -120,11 +122,19 @@ private:
             return possible;
         }
         log::set_build_lookup(&running_build);
-        return start_log(setup_.config.as<LogConfig>().value(), log_file());
+        if (auto started = start_log(setup_.config.as<LogConfig>().value(), log_file()); !started) return started;
+        return trace::install_crash_handler({folder_.file("crashes"), process_name()});
     }
 
-    std::string log_file() const {
-        return folder_.file("logs/" + (setup_.whole() || setup_.nodes.empty() ? "gyre" : setup_.nodes.front().name) + ".log");
+    std::string process_name() const {
+        return setup_.whole() || setup_.nodes.empty() ? "gyre" : setup_.nodes.front().name;
+    }
+    std::string log_file() const { return folder_.file("logs/" + process_name() + ".log"); }
+
+    /// So that a failure names its lines without waiting for a disk. Builds come and go.
+    Task<> keep_symbols() {
+        for (;; co_await sleep(1s))
+            if (!trace::indexed()) co_await symbols_->run([] { trace::index(); });
     }
 
     Result<> choose_builds() {
@@ -231,6 +241,7 @@ private:
 
     Task<int> live(std::function<void(const ClusterFile&)> ready) {
         std::optional<Error> failure;
+        auto symbols = go(keep_symbols());
         {
             auto job = go(start());
             starting_ = &job;
@@ -261,6 +272,8 @@ private:
             log::flush();
             ::_exit(drained ? code : exit_code::failed);
         }
+        symbols.cancel();
+        (void)co_await as_result(std::move(symbols));
         store_.reset();
         co_return code;
     }
@@ -334,6 +347,7 @@ private:
     std::vector<CodePtr> last_code_;  // before the loop: what it still holds is their code
     io::Loop loop_;
     std::unique_ptr<io::Lane> lane_;
+    std::unique_ptr<io::Lane> symbols_ = loop_.make_lane({.name = "symbols", .low_priority = true});
     Watchdog watchdog_;
     LiveConfig live_config_;
     PassedChecks passed_checks_;

@@ -151,7 +151,12 @@ class Reload(ClusterTest):
         self.assertEqual(self.rule(), "good")
 
     def test_a_crash_on_the_first_tick(self):
-        self.dies("crash", r"was killed by signal 6", "crash: the process ended")
+        self.dies("crash", r"gyre: gyre crashed: SIGABRT; gyre symbolize \S+/crashes/gyre-\d+-\d+\.crash says where\n"
+                           r"(.*\n)*.*was killed by signal 6", "crash: the process ended")
+        done = self.gyre("symbolize")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"\bbeat\b.* at \S*tests/e2e/modules/probe\.cpp:45:\d+ \n", done.stdout)
+        self.assertRegex(done.stdout, r"Executor::turn\S* at \S*engine/task/executor\.cpp:\d+")
 
     def test_an_endless_loop_on_the_first_tick(self):
         self.dies("loop", r"the loop has not turned for 1000 ms", "has not turned")

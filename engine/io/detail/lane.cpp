@@ -1,4 +1,5 @@
 #include <gyre/io/detail/lane.hpp>
+#include <gyre/trace/crash.hpp>
 
 #include <pthread.h>
 #include <sched.h>
@@ -56,6 +57,7 @@ bool ThreadLane::submit(Work& work) {
 
 void ThreadLane::prepare_thread() const {
     ::pthread_setname_np(::pthread_self(), config_.name.substr(0, 15).c_str());
+    trace::use_crash_stack();
     if (!config_.low_priority) return;
     const sched_param parameters{};
     ::pthread_setschedparam(::pthread_self(), SCHED_IDLE, &parameters);
