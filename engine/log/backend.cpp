@@ -53,6 +53,8 @@ public:
 
 private:
     void run();
+    bool replace(std::vector<std::unique_ptr<Sink>>& sinks, std::size_t ring_bytes);
+    void end_sinks();
     bool drain();
     void emit(const Record& record);
     void write_now(const Record& record);
@@ -70,6 +72,11 @@ private:
     std::mutex output_;                         // the reading end of the ring, and the sinks
     std::vector<std::unique_ptr<Ring>> rings_;  // the last is the one; callers may still see others
     std::vector<std::unique_ptr<Sink>> sinks_;
+
+    std::mutex replace_mutex_;
+    std::vector<std::unique_ptr<Sink>> next_sinks_;
+    std::atomic<bool> replacing_ = false;
+    std::condition_variable replaced_;
     std::uint64_t dropped_told_ = 0, errors_dropped_told_ = 0;
     std::unique_ptr<ConsoleSink> early_;  // for lines without a start()
 
@@ -126,9 +133,13 @@ Result<> Backend::start(const Config& config) {
         if (auto opened = file->open(); !opened.ok()) return opened;
         sinks.push_back(std::move(file));
     }
-    stop();
     static const int at_exit = std::atexit([] { log::stop(); });
     (void)at_exit;
+    if (replace(sinks, config.ring_bytes)) {
+        set_level(config.level);
+        return {};
+    }
+    stop();
     std::lock_guard lifecycle(lifecycle_);
     {
         std::lock_guard output(output_);
@@ -151,6 +162,30 @@ Result<> Backend::start(const Config& config) {
     return {};
 }
 
+/// While the writer runs with such a ring: it goes on with other sinks. False when it does not.
+bool Backend::replace(std::vector<std::unique_ptr<Sink>>& sinks, std::size_t ring_bytes) {
+    std::lock_guard lifecycle(lifecycle_);
+    const Ring* const ring = ring_.load(std::memory_order_acquire);
+    if (!ring || ring->capacity() != ring_bytes) return false;
+    flush(stop_patience);
+    std::unique_lock lock(replace_mutex_);
+    next_sinks_ = std::move(sinks);
+    replacing_ = true;
+    hurry_.store(true, std::memory_order_relaxed);
+    wake_.notify_one();
+    replaced_.wait(lock, [&] { return !replacing_; });
+    return true;
+}
+
+/// Needs output_. Lines that the sinks have not taken by now are lost.
+void Backend::end_sinks() {
+    flush_sinks();
+    for (const auto& sink : sinks_) {
+        sink->give_up();
+        count_lost(*sink);
+    }
+}
+
 void Backend::stop() noexcept {
     std::lock_guard lifecycle(lifecycle_);
     if (!writer_.joinable()) return;
@@ -161,10 +196,6 @@ void Backend::stop() noexcept {
     writer_.join();
     std::vector<std::unique_ptr<Sink>> ended;  // not under the lock: what ends may log
     std::lock_guard output(output_);
-    for (const auto& sink : sinks_) {
-        sink->give_up();
-        count_lost(*sink);
-    }
     ended.swap(sinks_);
 }
 
@@ -229,17 +260,27 @@ void Backend::run() {
         // Read first: what was logged before stop() is in the ring by then.
         const bool last = stopping_.load(std::memory_order_acquire);
         hurry_.store(false, std::memory_order_relaxed);
-        bool any = false, waits = false;
+        bool any = false, waits = false, more = false;
         {
             std::lock_guard output(output_);
             any = drain();
             waits = waiting();
             const Ring& ring = *rings_.back();
             if (last && ring.head() == ring.tail()) {
-                flush_sinks();  // here, where no signal of a closed pipe gets through
+                end_sinks();  // here, where no signal of a closed pipe gets through
                 return;
             }
+            if (replacing_) {
+                end_sinks();
+                sinks_.clear();  // their threads end; what they log goes to the ring
+                std::lock_guard replace(replace_mutex_);
+                sinks_ = std::move(next_sinks_);
+                replacing_ = false;
+                replaced_.notify_all();
+            }
+            more = any && ring.head() - ring.tail() > batch_bytes;
         }
+        if (more) continue;
         if (last) {  // a caller is between reserve and commit
             std::this_thread::yield();
             continue;
@@ -254,17 +295,19 @@ void Backend::run() {
     }
 }
 
-/// All that is in the ring; true when there was something. Needs output_.
+/// All that is in the ring now; true when there was something. Needs output_.
 bool Backend::drain() {
     if (rings_.empty()) return false;
     Ring& ring = *rings_.back();
     Record record;
     std::uint64_t flush_at = ring.tail() + batch_bytes;
     const std::uint64_t before = ring.tail();
+    const std::uint64_t until = ring.head();
     while (const std::uint8_t* at = ring.front()) {
         decode(at, record);
         emit(record);
         ring.pop();
+        if (ring.read() >= until) break;  // what comes meanwhile is for the next time
         if (ring.tail() >= flush_at) {
             flush_sinks();
             flush_at = ring.tail() + batch_bytes;

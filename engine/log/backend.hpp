@@ -37,7 +37,7 @@ struct Config {
 
 /// What start() would say of the values alone. Error: bad_config.
 Result<> check(const Config& config);
-/// Starts the writer; when it runs already, stops it first. Errors: bad_config, refused (the file
+/// Starts the writer; when it runs already it goes on to the new console and file, without a gap. Errors: bad_config, refused (the file
 /// cannot be opened). Before start() and after stop() lines go to stderr before the call returns.
 Result<> start(const Config& config);
 /// Writes what was logged so far, at most 2 s when console or file do not take it. Idempotent; also

@@ -116,6 +116,39 @@ TEST(LogBackend, starting_and_stopping_in_a_storm_loses_nothing) {
     EXPECT_EQ(stats().written - before.written + stats().dropped - before.dropped, sent.load());
 }
 
+TEST(LogBackend, a_start_while_it_runs_goes_on_without_a_gap) {
+    const Folder folder;
+    Config config = to_file(folder);
+    config.file_bytes_max = std::uint64_t{1} << 40;
+    start(config).value();
+    const Stats before = stats();
+    std::atomic<bool> done = false;
+    std::atomic<std::uint64_t> sent = 0;
+    ::testing::internal::CaptureStderr();
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 2; ++t) {
+        threads.emplace_back([&] {
+            while (!done) {
+                info("test.storm");
+                ++sent;
+            }
+        });
+    }
+    for (int i = 0; i < 20; ++i) {
+        config.file = folder.path + "/logs/" + (i % 3 ? "a.log" : "b.log");
+        config.json = i % 2 == 0;
+        start(config).value();
+    }
+    done = true;
+    for (auto& thread : threads) thread.join();
+    stop();
+    EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+    std::size_t lines = 0;
+    for (const char* name : {"a.log", "b.log", "gyre.log"})
+        lines += count(read(folder.path + "/logs/" + name), "test.storm");
+    EXPECT_EQ(lines + stats().dropped - before.dropped, sent.load());
+}
+
 TEST(LogBackend, a_full_ring_drops_the_newest_says_so_and_keeps_room_for_errors) {
     Pipe pipe;
     // The file is a pipe: nothing else holds the writer.

@@ -197,6 +197,61 @@ TEST(LogRotation, what_a_killed_process_left_half_done_is_done_at_the_next_start
     EXPECT_EQ(unpacked(logs + "gyre.2026-11-21.log.gz"), "b\n");
 }
 
+/// Bytes that gzip does not make fewer.
+std::string noise(std::size_t bytes) {
+    std::string text(bytes, 0);
+    std::uint64_t state = 1;
+    for (char& c : text) {
+        state = state * 6'364'136'223'846'793'005 + 1'442'695'040'888'963'407;
+        c = static_cast<char>(state >> 56);
+    }
+    return text;
+}
+
+TEST(LogRotation, compressing_waits_for_everybody_else_and_ends_with_the_log) {
+    const Folder folder;
+    const std::string old = folder.path + "/gyre.2026-11-20.log";
+    const std::size_t bytes = 64 << 20;
+    std::ofstream(old) << noise(bytes);
+    TestClock clock(noon);
+    Config config = to_file(folder);
+    config.file = folder.path + "/gyre.log";
+    start(config).value();
+    info("test.event");
+    ASSERT_TRUE(flush());
+    ASSERT_TRUE(soon([&] { return std::filesystem::exists(old + ".gz.tmp"); }));
+    std::string nice = "no thread";
+    for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
+        if (read(thread.path() / "comm") != "gyre-log-old\n") continue;
+        std::istringstream fields(read(thread.path() / "stat"));
+        for (int i = 0; i < 19; ++i) fields >> nice;
+    }
+    EXPECT_EQ(nice, "19");
+    info("test.meanwhile");
+    ASSERT_TRUE(flush());
+    stop();
+    EXPECT_FALSE(std::filesystem::exists(old + ".gz.tmp"));
+    EXPECT_NE(std::filesystem::exists(old), std::filesystem::exists(old + ".gz"));
+    EXPECT_EQ(count(read(config.file), "\n"), 2u);
+}
+
+TEST(LogRotation, a_file_that_cannot_be_compressed_stays_as_it_is) {
+    const Folder folder;
+    const std::string old = folder.path + "/gyre.2026-11-20.log";
+    const std::string text = noise(200'000);
+    std::ofstream(old) << text;
+    std::filesystem::create_directories(old + ".gz");  // where the compressed one would be
+    TestClock clock(noon);
+    Config config = to_file(folder);
+    config.file = folder.path + "/gyre.log";
+    start(config).value();
+    info("test.event");
+    EXPECT_TRUE(soon([&] { return count(read(config.file), "log.compress_failed") == 1; }));
+    stop();
+    EXPECT_FALSE(std::filesystem::exists(old + ".gz.tmp"));
+    EXPECT_EQ(read(old), text);
+}
+
 TEST(LogRotation, a_restart_within_the_period_appends_and_after_it_rotates) {
     for (const bool json : {false, true}) {
         for (const bool local : {false, true}) {

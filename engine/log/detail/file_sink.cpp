@@ -170,7 +170,8 @@ void FileSink::write(const Record& record) {
 
 Result<> FileSink::rotate() {
     if (auto flushed = flush(); !flushed.ok()) return flushed;
-    if (!period_) return {};  // the path led to a new file
+    if (auto followed = follow(); !followed.ok()) return followed;
+    if (bytes_ == 0 || !period_) return {};  // the path led to a new file
     const std::string stamp = schedule_.stamp(period_->label_s);
     int result = -1;
     for (int tries = 0; tries < 10 && result != 0; ++tries) {

@@ -63,6 +63,7 @@ public:
         pass(size, size);
         if (read_ - tail_.load(std::memory_order_relaxed) >= release_bytes) release();
     }
+    std::uint64_t read() const { return read_; }  ///< Reader: where it is.
     void release() { tail_.store(read_, std::memory_order_release); }
 
     std::uint64_t head() const { return head_.load(std::memory_order_acquire); }
