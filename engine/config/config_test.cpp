@@ -108,7 +108,7 @@ TEST(Config, errors_name_file_line_key_and_the_nearest_right_one) {
               "config:1:19: gate.mode: unknown value \"dual\"; did you mean \"duel\"?");
     EXPECT_TRUE(failure("{\n  \"gate\": oops\n}").starts_with("config:2:1"))
         << failure("{\n  \"gate\": oops\n}");
-    EXPECT_EQ(failure("[1]"), "config:1:1: must be an object: { ... }");
+    EXPECT_EQ(failure("[1]"), "config:1:1: must be an object: { ... }, found '['");
     EXPECT_EQ(failure("{\"gate\": {\n\"port\": 1,\n\"port\": 2}}"),
               "config:3:1: gate.port: given twice, first at line 2");
     EXPECT_EQ(load<Cluster>("/nowhere/gyre.json").error().message(),

@@ -82,7 +82,8 @@ std::string excerpt(const Place& place) {
     if (end > begin && text[end - 1] == '\r') --end;
     const auto cells = cells_of_line(source, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end));
 
-    const std::size_t last = std::max<std::size_t>(place.length, 1) + place.offset;
+    const bool brackets = place.offset < text.size() && (text[place.offset] == '{' || text[place.offset] == '[');
+    const std::size_t last = place.offset + (brackets ? 1 : std::max<std::size_t>(place.length, 1));
     std::size_t caret = 0, caret_width = 0, width = 0;
     for (std::size_t i = 0; i < cells.size(); ++i) {
         const std::size_t next = i + 1 < cells.size() ? cells[i + 1].offset : end;

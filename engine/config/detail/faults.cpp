@@ -1,6 +1,7 @@
 #include "faults.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 namespace gyre::config::detail {
 
@@ -22,8 +23,20 @@ void Faults::add(const Faults& others) {
 }
 
 std::vector<Problem> Faults::problems() const {
-    std::vector<Problem> problems;
+    // File by file, each from its beginning.
+    std::vector<const Source*> sources;
+    std::vector<std::pair<std::size_t, const Fault*>> sorted;
     for (const Fault& fault : kept_) {
+        const auto known = std::ranges::find(sources, fault.place.source);
+        sorted.emplace_back(known - sources.begin(), &fault);
+        if (known == sources.end()) sources.push_back(fault.place.source);
+    }
+    std::ranges::sort(sorted, {}, [](const auto& one) {
+        return std::tuple(one.first, one.second->place.offset, one.second);  // they lie in the order they were found
+    });
+    std::vector<Problem> problems;
+    for (const auto& [order, at_fault] : sorted) {
+        const Fault& fault = *at_fault;
         Problem& problem = problems.emplace_back();
         problem.key = fault.key;
         problem.message = fault.message + fault.note;

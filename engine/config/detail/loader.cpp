@@ -20,9 +20,12 @@ public:
         Source& source = add_source(std::move(text), std::move(name), {});
         to_.root = file(source, "", depth_max);
         if (options_.profile.empty() || profile_found_ || !to_.syntax.empty()) return;
-        const std::string reason = "there is no profile \"" + options_.profile + "\"";
+        std::string names;
+        for (const auto& one : profile_names_) names += (names.empty() ? ", only " : ", ") + one;
+        const std::string hint = suggestion(options_.profile, profile_names_);
         to_.faults.add({profiles_at_.source ? profiles_at_ : to_.root.place, std::string(profiles_at_.source ? profiles_key : ""),
-                        reason + (profile_names_.empty() ? ": the file has no $profiles" : suggestion(options_.profile, profile_names_))});
+                        "there is no profile \"" + options_.profile + "\"" + (names.empty() ? ": the file has no $profiles" : names) +
+                            (hint.find("did you mean") == hint.npos ? "" : hint)});
     }
     void main_file(const std::string& path) {
         auto text = read_file(options_, path, file_bytes_max);
@@ -42,10 +45,6 @@ private:
         Node root = parse(source, to_.syntax, to_.faults, {.depth = depth, .nodes = nodes_left_});
         nodes_left_ -= std::min(nodes_left_, count(root));
         if (!to_.syntax.empty()) return root;
-        if (root.kind != Kind::map) {
-            to_.syntax.add({root.place, path, "must be an object: { ... }"});
-            return root;
-        }
         if (root.find(schema_key)) (void)root.take(schema_key);
         Node profile;
         const bool has_profile = take_profile(root, profile);

@@ -29,6 +29,11 @@ public:
             if (!stopped_) fault_here(options_.plain ? "there is no value" : "there is nothing; the least is {}");
             return root;
         }
+        if (!options_.plain && at() != '{') {
+            root.kind = Kind::end;
+            fault_here("must be an object: { ... }, found " + found());
+            return root;
+        }
         value(root, options_.depth);
         skip_space();
         if (!at_end() && (faults_.empty() || at() == '}' || at() == ']'))
@@ -72,6 +77,7 @@ private:
             scan_single_quoted(node.text);
         } else if ((c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.') {
             scan_number(node);
+            told_ |= node.kind == Kind::end;
         } else if (at_word()) {
             scan_word(node);
             told_ |= node.kind == Kind::end;
@@ -80,8 +86,8 @@ private:
             no_value();
         }
         end_ = pos_;
-        if (node.kind != Kind::map && node.kind != Kind::array)
-            node.place.length = static_cast<std::uint32_t>(pos_ - begin);
+        node.place.length = static_cast<std::uint32_t>(pos_ - begin);
+        after_secret_ = hidden_;
         if (hidden_ && node.kind == Kind::end)
             hide(begin, std::max(pos_, std::min(text_.find('\n', begin), text_.size())));
         else if (hidden_ && !is_reference(node.text))
@@ -102,7 +108,10 @@ private:
             if (closes()) return;
             const std::size_t begin = pos_;
             std::string key;
-            if (!read_key(key)) continue;
+            if (!read_key(key)) {
+                if (!comma()) return;
+                continue;
+            }
             const Place key_place = place(begin, pos_ - begin);
             const Path path{path_, &key, 0};
             path_ = &path;
@@ -147,8 +156,7 @@ private:
         const std::size_t begin = pos_;
         if (at() == '"') {
             if (scan_text(key)) return true;
-            told_ = true;
-            return comma(), false;
+            return told_ = true, false;
         }
         if (at() == '\'') {
             scan_single_quoted(key);
@@ -161,11 +169,8 @@ private:
             return true;
         }
         fault_here("expected a key in double quotes, found " + found());
-        if (at() == ',') return ++pos_, false;
-        recover();
-        if (pos_ == begin) ++pos_;
-        told_ = true;
-        return comma(), false;
+        if (at() != ',') recover();
+        return told_ = true, false;
     }
 
     bool read_colon(const std::string& key) {
@@ -200,8 +205,12 @@ private:
             return true;
         }
         if (at() == '}' || at() == ']' || at_end()) return !closes();
-        if (std::exchange(told_, false)) return true;
         const bool new_line = text_.substr(end, pos_ - end).find('\n') != text_.npos;
+        if (std::exchange(told_, false)) {
+            if (!new_line) recover();
+            if (at() == ',') ++pos_;
+            return true;
+        }
         if (at() == '"' || at() == '\'' || at() == '{' || at() == '[' || (new_line && at_word())) {
             fault(end, 1, "expected ',' after this value");
             return true;
@@ -211,8 +220,12 @@ private:
             ++pos_;
             return true;
         }
+        const bool was_hidden = std::exchange(hidden_, hidden_ || (after_secret_ && !new_line));
         fault_here(std::string("expected ',' or '") + (open_->is_map ? "}" : "]") + "', found " + found());
+        const std::size_t begin = pos_;
         recover();
+        if (hidden_) hide(begin, std::min(text_.find('\n', begin), text_.size()));
+        hidden_ = was_hidden;
         if (at() == ',') ++pos_;
         told_ = true;
         return true;
@@ -288,6 +301,7 @@ private:
     ParseOptions options_;
     const Open* open_ = nullptr;
     std::size_t end_ = 0;    // of the last value
+    bool after_secret_ = false;
     bool told_ = false;      // something was wrong here: what follows from it is not told too
     std::size_t suspect_ = std::string_view::npos, suspect_end_ = 0;
 };

@@ -115,7 +115,9 @@ std::string Scanner::found() const {
         for (int shift = c.value > 0xffff ? 20 : 12; shift >= 0; shift -= 4) name += hex[c.value >> shift & 15];
         return name;
     }
-    return "'" + std::string(text_.substr(pos_, c.bytes)) + "'";
+    const std::string shown = "'" + std::string(text_.substr(pos_, c.bytes)) + "'";
+    const bool is_quote = c.value == 0x201c || c.value == 0x201d || c.value == 0x201e || c.value == 0xab || c.value == 0xbb;
+    return is_quote ? shown + ", a quote of another kind than \"" : shown;
 }
 
 bool Scanner::scan_text(std::string& to) {
@@ -139,7 +141,7 @@ bool Scanner::scan_text(std::string& to) {
         }
         const Character character = character_at(text_, pos_);
         if (!character.valid)
-            fault_here("in a text: " + found());
+            fault_here(found() + " within a text");
         else if (character.value == '\t')
             fault_here("a tab within a text; write \\t");
         else if (character.value < 0x20)
