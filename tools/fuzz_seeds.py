@@ -2,7 +2,8 @@
 """Inputs a fuzzer begins with, made of the golden bytes: fuzz_seeds.py FUZZER FOLDER
 
 codec_fuzz: each golden value as msgpack and as JSON, and both structs with each byte of heads changed.
-rpc_fuzz: conversations of valid frames, with golden values as arguments. Other fuzzers: none.
+rpc_fuzz: conversations of valid frames, with golden values as arguments.
+config_fuzz: configurations with every part of the form, good and wrong. Other fuzzers: none.
 """
 import hashlib
 import sys
@@ -59,8 +60,36 @@ def rpc():
             yield out + b"\xff"
 
 
+def config():
+    section = '''{"gate": {"port": 8000, "loss": 0.5, "tls": true, "pin": "x", "mode": "team", "most": null, "peers": ["a", "b"],
+      "links": {"x": {"mtu_bytes": 600, "idle": "30s"}}, "more": [{}, {"mtu_bytes": 1300}], "key": "AQIDBA=="}}'''
+    wrong = '''{"gate": {"prot": 1, "port": 70000, "loss": "x", "tls": 1, "pin": 7, "mode": "tem", "most": 1, "peers": [1, {}],
+      "links": {"x": {"mtu_bytes": 6}}, "more": [{"idle": 3}], "key": "AQID"}, "gaet": {}, "gate": 1}'''
+    macros = '''{ // a comment
+      "$MACRO$": {"HOST": "a", "PORT": 8000, "URL": "tcp://$HOST$:$PORT$", "LIST": ["$HOST$", "$URL$"], "LOOP": "$LOOP$"},  # another
+      "gate": {"port": "$PORT$", "pin": "$URL$", "peers": "$LIST$", "loss": "${env:A}", "most": "${env:B:-5}"}, /* and */
+      "x": ["$$HOST$$", "$NONE$", "${env:B}", "${file:f}", "${no}", "$LOOP$", "$"],}'''
+    files = '''{"$include": ["a", "b"], "$profiles": {"prod": {"gate": {"port": 1}}}, "gate": {"$include": "c"}}
+=== a
+{"$include": "b", "gate": {"tls": true}, "$profiles": {"prod": {"gate": {"loss": 1}}}}
+=== b
+{"$MACRO$": {"P": 5}, "gate": {"port": "$P$"}, "y": {"$include": "b"}}
+=== c
+{"peers": ["${file:f}"], "most": "$P$"}
+=== f
+secret
+=== profile
+prod
+=== set
+gate.links.x={"mtu_bytes": 700}'''
+    yield from (text.encode() for text in (section, wrong, macros, files))
+    for broken in ("{'a': 1}", "{a: NaN, b: 010, c: 10ms}", '{"a": 1 "b": [1 2], "c": [}', '{"a": "x\n"b": "\\q\\ud800"}', '{"a": {', "[]",
+                   '\ufeff{"\u65e5": "\u202e\\u0041",}', '{"password": 1 2, "url": "x://a:b@c"}', "{" * 70, '{"a":' * 70):
+        yield broken.encode()
+
+
 if __name__ == "__main__":
     fuzzer, folder = sys.argv[1], Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
-    for seed in {"codec_fuzz": codec, "rpc_fuzz": rpc}.get(fuzzer, tuple)():
+    for seed in {"codec_fuzz": codec, "rpc_fuzz": rpc, "config_fuzz": config}.get(fuzzer, tuple)():
         (folder / hashlib.sha1(seed).hexdigest()).write_bytes(seed)

@@ -193,6 +193,7 @@ TEST(Config, overrides_win_over_the_file_and_are_named_in_errors) {
               "--set gate.port: gate.port: expected an integer, found text \"many\"");
     EXPECT_EQ(failure("{}", {"gate.prot=1"}),
               "--set gate.prot: gate.prot: unknown key; did you mean \"port\"?");
+    EXPECT_EQ(failure("{}", {R"(gate.link={"mtu": 1})"}), "--set gate.link: gate.link.mtu: unknown key; known: mtu_bytes, idle_timeout");
     EXPECT_EQ(failure("{}", {"gate"}), "--set gate: expected key.path=value, found \"gate\"");
     EXPECT_EQ(failure("{\"name\": \"x\"}", {"name.first=1"}),
               "--set name.first: name is not an object");

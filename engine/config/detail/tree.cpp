@@ -122,7 +122,10 @@ std::string Node::describe() const {
 
 void Node::set_place(const Place& at) {
     place = at;
-    for (Node& child : children) child.set_place(at);
+    for (Node& child : children) {
+        child.key_place = at;
+        child.set_place(at);
+    }
 }
 
 History& Node::changed_history() {

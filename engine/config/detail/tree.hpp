@@ -82,7 +82,7 @@ struct Node {
     void write(Writer& writer) const;
     /// For errors: `text "many"`, `a list of 3`, `null`.
     std::string describe() const;
-    void set_place(const Place& at);  ///< Itself and all below.
+    void set_place(const Place& at);  ///< Itself and all below, with their keys.
     History& changed_history();
     std::size_t size() const;  ///< Values and bytes of text, roughly.
 
