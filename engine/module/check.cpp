@@ -52,6 +52,7 @@ TypeReport report_type(const TypeTable& type) {
     if (type.on_stop) out.hooks.emplace_back("on_stop");
     if (type.before_reload) out.hooks.emplace_back("on_before_reload");
     if (type.after_reload) out.hooks.emplace_back("on_after_reload");
+    if (type.config_changed) out.hooks.emplace_back("on_config_changed");
     out.migrates = type.migrate != nullptr;
     return out;
 }

@@ -42,6 +42,9 @@ public:
     void unroute(std::uint64_t session);
     void find_again(std::uint64_t session);
     bool routed(std::uint64_t session) const;
+    void set_limits(const session::ServerLimits& limits) {
+        if (server_) server_->set_limits(limits);
+    }
     std::size_t size() const { return clients_.size(); }
     std::vector<std::uint64_t> sessions() const;
     DoorStats stats() const;
@@ -397,6 +400,9 @@ Door::Door(Node& node) : impl_(std::make_shared<Impl>(node)) {}
 Door::~Door() = default;
 void Door::open(Methods methods, session::ServerConfig config, session::Delivery pushes) {
     impl_->open(std::move(methods), std::move(config), pushes);
+}
+void Door::set_limits(const session::ServerLimits& limits) {
+    impl_->set_limits(limits);
 }
 Task<> Door::close() { return Impl::close(impl_); }
 void Door::route(std::uint64_t session, EntityId entity, std::optional<io::Endpoint> at) {

@@ -63,6 +63,8 @@ public:
               owned_method<Enter, void, SessionInfo>()},
              std::move(config), pushes);
     }
+    /// From now on, while it is open.
+    void set_limits(const session::ServerLimits& limits);
     /// Ends calls, then sessions (`closed`), of which the service hears nothing. Idempotent.
     Task<> close();
 

@@ -6,7 +6,6 @@ namespace gyre::node {
 
 Result<> Timeouts::validate() const {
     return config::Check()
-        .range("heartbeat", heartbeat, 10ms, 10s)
         .that(heartbeat < link_dead, "link_dead", "must be longer than heartbeat")
         .that(link_dead < call, "call", "must be longer than link_dead")
         .that(call < lease, "lease", "must be longer than call")
@@ -23,8 +22,6 @@ Result<> ClusterConfig::validate() const {
     }
     const io::Endpoint at{host, 0};
     return config::Check()
-        .range("zone", zone, 0, 1023)
-        .range("coroutine_pool", coroutine_pool, 1, 1'000'000)
         .that(!nodes.empty(), "nodes", "at least one")
         .that(at.is_loopback(), "host",
               "sessions are not encrypted yet: only loopback addresses are served");

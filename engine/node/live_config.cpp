@@ -24,7 +24,14 @@ Result<std::vector<ConfigChange>> LiveConfig::apply() {
     running_.replace_with(*next);
     if (const auto followed = follow_ ? follow_() : Result<>(); !followed)
         log::error("config.not_followed", {{"error", followed.error()}});
+    if (!changes->empty())
+        for (const auto& [number, told] : std::map(told_)) told();
     return changes;
+}
+
+std::uint64_t LiveConfig::tell(std::function<void()> told) {
+    told_.emplace(++last_, std::move(told));
+    return last_;
 }
 
 }  // namespace gyre::node

@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 #include <gyre/node/config_change.hpp>
+#include <map>
 
 namespace gyre::node {
 
@@ -20,11 +21,17 @@ public:
     /// The same, and from now on who reads a section reads the new one. All or nothing.
     Result<std::vector<ConfigChange>> apply();
 
+    /// Calls `told` after each apply(), until the returned number is given to forget().
+    std::uint64_t tell(std::function<void()> told);
+    void forget(std::uint64_t number) { told_.erase(number); }
+
 private:
     Result<config::Document> read_checked() const;
     config::Document& running_;
     std::function<Result<config::Document>()> read_;
     std::function<Result<>()> follow_;
+    std::map<std::uint64_t, std::function<void()>> told_;
+    std::uint64_t last_ = 0;
 };
 
 }  // namespace gyre::node

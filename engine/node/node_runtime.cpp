@@ -90,6 +90,10 @@ public:
         rpc_.on_link_opened = [this](const io::Endpoint& at) { directory_.trust(at); };
     }
 
+    ~Impl() {
+        if (told_) parts_.reload->config.forget(told_);
+    }
+
     Task<> start() {
         parts_.io.executor().pool().set_limits(
             {.running = parts_.cluster.coroutine_pool, .patience = 1s});
@@ -153,6 +157,7 @@ public:
     NodeSpec spec_;
     StartBuilds start_;
     std::unique_ptr<NodeWorkshop> workshop_;
+    std::uint64_t told_ = 0;
     std::unique_ptr<Reloader> reloader_;  // keeps the code of all objects below
     std::uint64_t incarnation_ = 0;
     NodeIdentity identity_;
@@ -231,6 +236,7 @@ private:
         }
         start_.builds.clear();
         node_.reloader = reloader_.get();
+        told_ = with.config.tell([this] { host_.tell_config_changed(); });
         tell_builds();
     }
     bool serves(const std::string& module) const {

@@ -1,4 +1,3 @@
-#include <gyre/node/reload_config.hpp>
 #include <gyre/node/reload_types.hpp>
 
 #include <algorithm>
@@ -33,17 +32,6 @@ MethodVitals of(const Vitals& vitals, const std::string& method) {
 }
 
 }  // namespace
-
-Result<> ReloadConfig::validate() const {
-    return config::Check()
-        .range("keep", keep, 1, 100)
-        .range("probation", probation, 0ms, 10min)
-        .range("stuck", stuck, 100ms, 1min)
-        .range("deadline", deadline, 0ms, 5min)
-        .range("check_limit", check_limit, 1s, 10min)
-        .range("failures", failures, 0, 1)
-        .range("overruns", overruns, 0, 1);
-}
 
 std::string Decline::reason(const Vitals& at_start, const Vitals& at_swap, const Vitals& now) const {
     std::string worst;

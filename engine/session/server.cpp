@@ -256,6 +256,15 @@ io::Endpoint Server::local() const {
 void Server::accept(std::unique_ptr<net::Channel> channel, io::Endpoint peer) {
     impl_->accept(std::move(channel), std::move(peer));
 }
+void Server::set_limits(const ServerLimits& limits) {
+    ServerConfig& config = impl_->config;
+    config.max_sessions = limits.max_sessions;
+    config.min_client_version = limits.min_client_version;
+    if (config.calls_per_second == limits.calls_per_second) return;
+    config.calls_per_second = limits.calls_per_second;
+    for (auto& [id, session] : impl_->sessions_)
+        session->calls_ = TokenBucket(limits.calls_per_second, impl_->executor.now());
+}
 Session* Server::find(std::uint64_t session) const {
     const auto found = impl_->sessions_.find(session);
     return found == impl_->sessions_.end() ? nullptr : found->second.get();

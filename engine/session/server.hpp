@@ -42,6 +42,13 @@ struct ServerConfig {
     metric::Registry* metrics = nullptr;         ///< gyre_session_*; outlives the server.
 };
 
+/// What may change while a server runs, as in ServerConfig.
+struct ServerLimits {
+    std::size_t max_sessions;
+    double calls_per_second;  ///< Also of the sessions that are open.
+    std::uint32_t min_client_version;
+};
+
 struct Credential {
     std::string text;
     std::uint32_t client_version = 0;
@@ -83,6 +90,8 @@ public:
     io::Endpoint local() const;
     /// A connection of another transport, from its first message on.
     void accept(std::unique_ptr<net::Channel> channel, io::Endpoint peer);
+
+    void set_limits(const ServerLimits& limits);
 
     Session* find(std::uint64_t session) const;  ///< Null: it ended.
     std::size_t sessions() const;

@@ -255,6 +255,23 @@ TEST_F(SessionServer, limits_the_calls_of_a_session) {
     ASSERT_TRUE(until([&] { return client->count(2) == 21; }));
 }
 
+TEST_F(SessionServer, limits_may_change_while_clients_are_here) {
+    config.calls_per_second = 1;  // 2 saved up
+    serve();
+    auto client = join();
+    const auto answered = [&](std::uint64_t first, std::uint64_t count) {
+        const auto before = client->count(2), all = before + client->count(3);
+        for (std::uint64_t id = first; id < first + count; ++id) client->call(id, 0);
+        EXPECT_TRUE(until([&] { return client->count(2) + client->count(3) == all + count; }));
+        return client->count(2) - before;
+    };
+    EXPECT_EQ(answered(1, 10), 2u);
+    server->set_limits({.max_sessions = 10, .calls_per_second = 4, .min_client_version = 0});
+    EXPECT_EQ(answered(20, 10), 8u);
+    server->set_limits({.max_sessions = 10, .calls_per_second = 0, .min_client_version = 0});
+    EXPECT_EQ(answered(40, 10), 10u);
+}
+
 TEST_F(SessionServer, ends_a_session_that_reads_too_slowly) {
     serve();
     auto client = join();

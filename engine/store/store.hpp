@@ -14,15 +14,16 @@ namespace gyre::store {
 
 struct StoreConfig {
     static constexpr std::string_view config_section = "store";
-    std::string folder = "data";  ///< Made when missing; holds gyre.db. Processes may share it.
-    std::chrono::milliseconds busy_timeout{5'000};  ///< [1 ms, 1 min], for the other processes.
-    std::uint32_t queue_limit = 65'536;             ///< [1, 1'000'000] calls that may wait.
-    std::uint32_t batch_max = 1'024;                ///< [1, 65'536] calls in one transaction.
+    std::string folder = "data";
+    std::chrono::milliseconds busy_timeout{5'000};
+    std::uint32_t queue_limit = 65'536;
+    std::uint32_t batch_max = 1'024;
     static consteval auto describe() {
-        return gyre::type<StoreConfig>("StoreConfig", gyre::field<&StoreConfig::folder>(),
-                                       gyre::field<&StoreConfig::busy_timeout>(),
-                                       gyre::field<&StoreConfig::queue_limit>(),
-                                       gyre::field<&StoreConfig::batch_max>());
+        return gyre::type<StoreConfig>("StoreConfig",
+            gyre::field<&StoreConfig::folder>(gyre::about("where `gyre.db` lies; by default the data folder")),
+            gyre::field<&StoreConfig::busy_timeout>(gyre::range(1ms, 1min), gyre::about("how long to wait for other processes that write")),
+            gyre::field<&StoreConfig::queue_limit>(gyre::range(1, 1'000'000), gyre::about("calls that may wait; beyond it: `overloaded`")),
+            gyre::field<&StoreConfig::batch_max>(gyre::range(1, 65'536), gyre::about("calls in one transaction")));
     }
     Result<> validate() const;
 };

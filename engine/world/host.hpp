@@ -170,6 +170,9 @@ public:
     Task<> start_services(std::string_view role);
     /// The same after a swap that brought services: does one fail, those are ended, and it throws.
     Task<> start_added_services(std::string role);
+    /// Calls on_config_changed() of all that have it, now: the configuration has been read again.
+    /// What one throws is logged, the others are called.
+    void tell_config_changed();
     Task<> stop_services();  ///< In reverse order of their start.
     Record* find_service(std::string_view name) const;
     /// Destroys every entity; each is saved. From now on calls load none.

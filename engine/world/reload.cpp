@@ -338,6 +338,29 @@ Result<> Host::swap(std::string_view module, std::span<const TypeTable* const> t
     return {};
 }
 
+void Host::tell_config_changed() {
+    for (const auto& [name, hosted] : types_) {
+        bool told = false;
+        each_part(hosted.table, [&told](const TypeTable& part) { told |= part.config_changed != nullptr; });
+        if (!told) continue;
+        const auto objects = hosted.objects;
+        for (Record* record : objects) {
+            if (record->stopping) continue;
+            ContextGuard guard(&record->scope.context());
+            record->mark();
+            each_object(record->type, record->object, [record](const TypeTable& part, void* object) {
+                if (!part.config_changed) return;
+                try {
+                    part.config_changed(object);
+                } catch (...) {
+                    log::error("world.config_hook_failed", {{"owner", record->scope.name()},
+                                                            {"error", to_error(std::current_exception()).what()}});
+                }
+            });
+        }
+    }
+}
+
 void Host::restart_residents(const std::vector<Record*>& records) {
     std::vector<EntityId> entities;
     std::vector<std::string> services;

@@ -298,6 +298,35 @@ TEST_F(ReloadTest, an_ecs_world_takes_the_new_systems_and_keeps_its_rows) {
     EXPECT_EQ(ask<&v1::Hero::walked>(), before + 100 + 10'000);
 }
 
+namespace told {
+struct Pocket : Component<Pocket> {
+    std::int32_t heard = 0;
+    void on_config_changed() { ++heard; }
+    static consteval auto describe() { return type<Pocket>("Pocket", field<&Pocket::heard>()); }
+};
+struct Elf : Entity<Elf, Pocket> {
+    std::int32_t heard = 0;
+    void on_config_changed() {
+        if (++heard > 1) throw Error("cracked");
+    }
+    static consteval auto describe() { return type<Elf>("Elf", field<&Elf::heard>()); }
+};
+}  // namespace told
+
+TEST_F(ReloadTest, a_changed_configuration_is_told_to_all_that_listen) {
+    ASSERT_TRUE(host.add_types(types<told::Elf>, "elves"));
+    auto& record = host.create(world::table<told::Elf>);
+    auto& elf = *static_cast<told::Elf*>(record.object);
+    (void)record.take_mark(world::MarkFor::save);
+    host.tell_config_changed();
+    EXPECT_EQ(elf.heard, 1);
+    EXPECT_EQ(elf.get<told::Pocket>().heard, 1);
+    EXPECT_TRUE(record.marked(world::MarkFor::save));
+    host.tell_config_changed();
+    EXPECT_EQ(elf.heard, 2);
+    EXPECT_EQ(elf.get<told::Pocket>().heard, 2) << "what one throws stops none";
+}
+
 TEST_F(ReloadTest, another_layout_is_refused_field_by_field) {
     const auto refused = swap(types<v3::Hero>);
     ASSERT_FALSE(refused);

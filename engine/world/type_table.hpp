@@ -48,6 +48,7 @@ struct TypeTable {
     std::span<const ResidentEntry> residents;
     void (*before_reload)(void* object);  ///< Null: it has none.
     void (*after_reload)(void* object);
+    void (*config_changed)(void* object);
     Migrate migrate;
     /// Leaves alone what no member is in and what no initializer names: for checks.
     void (*construct_members)(void* memory);
@@ -77,6 +78,7 @@ GYRE_HOOK(on_start, Task<>, "gyre::Task<> on_start()")
 GYRE_HOOK(on_stop, Task<>, "gyre::Task<> on_stop()")
 GYRE_HOOK(on_before_reload, void, "void on_before_reload()")
 GYRE_HOOK(on_after_reload, void, "void on_after_reload()")
+GYRE_HOOK(on_config_changed, void, "void on_config_changed()")
 #undef GYRE_HOOK
 
 template <class T>
@@ -137,6 +139,7 @@ consteval TypeTable make_table() {
             residents_of<T>,
             find_on_before_reload<T>(),
             find_on_after_reload<T>(),
+            find_on_config_changed<T>(),
             gyre::detail::migration_of<T>(),
             [](void* memory) { new (memory) T; }};
 }

@@ -26,10 +26,6 @@ Task<> deliver(gyre::EntityId player, MatchOver over) {
 }
 }  // namespace
 
-gyre::Result<> MatchRules::validate() const {
-    return gyre::config::Check().range("seconds", seconds, 1.0, 3600.0).range("kills", kills, 1, 1000);
-}
-
 Task<> Match::open(gyre::match::Plan plan) {
     rules_ = this_node().config.as<MatchRules>().value();
     ArenaConfig config;

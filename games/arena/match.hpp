@@ -8,16 +8,16 @@ namespace arena {
 
 struct MatchRules {
     static constexpr std::string_view config_section = "arena";
-    double seconds = 10;          ///< Length of a match.
-    std::uint32_t kills = 10;     ///< Ends it earlier.
+    double seconds = 10;
+    std::uint32_t kills = 10;
     std::int64_t gold_win = 50, gold_kill = 5;
     static consteval auto describe() {
-        return gyre::type<MatchRules>("MatchRules", gyre::field<&MatchRules::seconds>(),
-                                      gyre::field<&MatchRules::kills>(),
-                                      gyre::field<&MatchRules::gold_win>(),
-                                      gyre::field<&MatchRules::gold_kill>());
+        return gyre::type<MatchRules>("MatchRules",
+            gyre::field<&MatchRules::seconds>(gyre::live, gyre::range(1.0, 3600.0), gyre::unit("s"), gyre::about("length of a match; of those that begin from now on, as all of it")),
+            gyre::field<&MatchRules::kills>(gyre::live, gyre::range(1, 1000), gyre::about("of one player; they end a match earlier")),
+            gyre::field<&MatchRules::gold_win>(gyre::live, gyre::about("for a won match")),
+            gyre::field<&MatchRules::gold_kill>(gyre::live, gyre::about("for each kill")));
     }
-    gyre::Result<> validate() const;
 };
 
 /// One running match on a battle node: 30 ticks a second, all rules in the ecs world of `sim`.

@@ -52,17 +52,6 @@ web::Response name_taken(const std::string& name) {
 
 }  // namespace
 
-Result<> AccountConfig::validate() const {
-    return config::Check()
-        .range("memory_kib", memory_kib, 8, 1'048'576)
-        .range("passes", passes, 1, 16)
-        .range("queue", queue, 1, 4'096)
-        .range("wait", wait, 100ms, 8s)
-        .range("token_minutes", token_minutes, 1, 43'200)
-        .range("wrong_per_minute", wrong_per_minute, 1, 1'000)
-        .range("connections", connections, 1, 65'536);
-}
-
 /// One password that is being checked; counted, so that many at once are no way around the limit.
 class Account::Attempt {
 public:
@@ -120,6 +109,12 @@ Task<> Account::on_start() {
 }
 
 Task<> Account::on_stop() { co_await http().close(2s); }
+
+void Account::on_config_changed() {
+    const auto next = this_node().config.as<AccountConfig>().value();
+    config_.token_minutes = next.token_minutes;
+    config_.wrong_per_minute = next.wrong_per_minute;
+}
 
 AccountStatus Account::status() { return {http().connections(), passwords().waiting()}; }
 

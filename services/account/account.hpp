@@ -9,23 +9,26 @@ namespace gyre::account {
 
 struct AccountConfig {
     static constexpr std::string_view config_section = "account";
-    std::uint64_t memory_kib = 65'536;  ///< [8, 1 Mi], of one argon2id hash.
-    std::uint32_t passes = 2;           ///< [1, 16], of one argon2id hash.
-    std::uint32_t queue = 64;           ///< [1, 4096] hashes that may wait; beyond: 503, as when
-    std::chrono::milliseconds wait{3000};  ///< [100 ms, 8 s] waiting would last longer.
-    std::uint32_t token_minutes = 720;  ///< [1, 43200], life of a token.
-    std::uint32_t wrong_per_minute = 5;   ///< [1, 1000] wrong passwords for one name; beyond: 429.
-    std::uint32_t connections = 1'024;    ///< [1, 65536], HTTP.
-    std::vector<std::string> allowed_origins = {"*"};  ///< Web pages that may ask (CORS).
-    Result<> validate() const;
+    std::uint64_t memory_kib = 65'536;
+    std::uint32_t passes = 2;
+    std::uint32_t queue = 64;
+    std::chrono::milliseconds wait{3000};
+    std::uint32_t token_minutes = 720;
+    std::uint32_t wrong_per_minute = 5;
+    std::uint32_t connections = 1'024;
+    std::vector<std::string> allowed_origins = {"*"};
     secure::PasswordCost cost() const { return {memory_kib * 1024, passes}; }
     static consteval auto describe() {
         return type<AccountConfig>(
-            "AccountConfig", field<&AccountConfig::memory_kib>(), field<&AccountConfig::passes>(),
-            field<&AccountConfig::queue>(),
-            field<&AccountConfig::wait>(), field<&AccountConfig::token_minutes>(),
-            field<&AccountConfig::wrong_per_minute>(), field<&AccountConfig::connections>(),
-            field<&AccountConfig::allowed_origins>());
+            "AccountConfig",
+            field<&AccountConfig::memory_kib>(range(8, 1'048'576), unit("KiB"), about("memory of one argon2id hash; under `gyre up` 19456")),
+            field<&AccountConfig::passes>(range(1, 16), about("passes of one argon2id hash")),
+            field<&AccountConfig::queue>(range(1, 4096), about("hashes that may wait; beyond it the answer is 503")),
+            field<&AccountConfig::wait>(range(100ms, 8s), about("who would wait longer for a hash is answered 503, too")),
+            field<&AccountConfig::token_minutes>(live, range(1, 43'200), unit("minutes"), about("life of a token")),
+            field<&AccountConfig::wrong_per_minute>(live, range(1, 1000), about("wrong passwords for one name; beyond it the answer is 429")),
+            field<&AccountConfig::connections>(range(1, 65'536), about("open HTTP connections")),
+            field<&AccountConfig::allowed_origins>(about("web pages that may ask (CORS)")));
     }
 };
 
@@ -96,6 +99,7 @@ struct Account : Service<Account> {
     static constexpr std::string_view role = "account";
     Task<> on_start();  ///< Errors: in_use, bad_config.
     Task<> on_stop();
+    void on_config_changed();
     AccountStatus status();
 
     // Of HTTP.

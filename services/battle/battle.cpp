@@ -8,17 +8,19 @@ namespace gyre::match {
 namespace {
 struct BattleConfig {
     static constexpr std::string_view config_section = "battle";
-    std::string entity = "Match";  ///< The type that runs a match; answers what MatchEntity does.
+    std::string entity = "Match";
     std::uint32_t max_matches = 1000;
     std::uint32_t min_client_version = 0;
-    bool unsealed_beyond_loopback = false;  ///< What passes can be read and changed on the way.
+    bool unsealed_beyond_loopback = false;
     static consteval auto describe() {
-        return type<BattleConfig>("BattleConfig", field<&BattleConfig::entity>(),
-                                  field<&BattleConfig::max_matches>(),
-                                  field<&BattleConfig::min_client_version>(),
-                                  field<&BattleConfig::unsealed_beyond_loopback>());
+        return type<BattleConfig>("BattleConfig",
+            field<&BattleConfig::entity>(about("described name of the type that runs a match; it is called by the name `Match`, so keep it")),
+            field<&BattleConfig::max_matches>(live, about("at a time; beyond it the node refuses and the dispatcher asks another")),
+            field<&BattleConfig::min_client_version>(live, about("older clients end `update_required`")),
+            field<&BattleConfig::unsealed_beyond_loopback>(about("clients may come over a network, unencrypted; no effect while `cluster.host` is loopback")));
     }
 };
+constexpr double calls_per_second = 120;
 BattleConfig config() { return this_node().config.as<BattleConfig>().value(); }
 }  // namespace
 
@@ -29,7 +31,7 @@ Task<> Battle::on_start() {
     entity_ = settings.entity;
     session::ServerConfig server;
     server.unsealed_beyond_loopback = settings.unsealed_beyond_loopback;
-    server.calls_per_second = 120;
+    server.calls_per_second = calls_per_second;
     server.min_client_version = settings.min_client_version;
     server.max_handshakes_per_ip_per_second = 0;
     door().open<&Battle::admit, &Battle::joined, &Battle::left, &Battle::enter>(
@@ -39,6 +41,9 @@ Task<> Battle::on_start() {
 }
 
 Task<> Battle::on_stop() { co_await door().close(); }
+void Battle::on_config_changed() {
+    door().set_limits({session::ServerConfig{}.max_sessions, calls_per_second, config().min_client_version});
+}
 
 void Battle::report() { this_node().info.load = this_node().host.ids(entity_).size() * 10; }
 

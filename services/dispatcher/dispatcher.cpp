@@ -6,16 +6,17 @@ namespace gyre::match {
 namespace {
 struct DispatcherConfig {
     static constexpr std::string_view config_section = "dispatcher";
-    std::uint32_t players = 4;      ///< In a full match.
-    std::uint32_t players_min = 2;  ///< After `patience`, so many will do.
+    std::uint32_t players = 4;
+    std::uint32_t players_min = 2;
     std::chrono::milliseconds patience{1500};
     static consteval auto describe() {
-        return type<DispatcherConfig>("DispatcherConfig", field<&DispatcherConfig::players>(),
-                                      field<&DispatcherConfig::players_min>(),
-                                      field<&DispatcherConfig::patience>());
+        return type<DispatcherConfig>("DispatcherConfig",
+            field<&DispatcherConfig::players>(live, range(1, 64), about("in a full match")),
+            field<&DispatcherConfig::players_min>(live, range_min(1), about("enough after `patience`; at most `players`")),
+            field<&DispatcherConfig::patience>(live, range_min(0ms), about("how long the first of a group waits for a full match")));
     }
     Result<> validate() const {
-        return config::Check().range("players", players, 1, 64).range("players_min", players_min, 1, players);
+        return config::Check().that(players_min <= players, "players_min", "is above players");
     }
 };
 constexpr Duration entry_life = 4s;

@@ -13,17 +13,17 @@ namespace {
 struct GateConfig {
     static constexpr std::string_view config_section = "gate";
     std::uint32_t max_sessions = 10'000;
-    std::uint32_t calls_per_second = 100;  ///< Of one client; 0: no limit.
+    std::uint32_t calls_per_second = 100;
     std::uint32_t min_client_version = 0;
-    std::string entity = "Avatar";         ///< Type of what clients play; its role hosts it.
     std::string home_role = "lobby";
-    bool unsealed_beyond_loopback = false;  ///< What passes can be read and changed on the way.
+    bool unsealed_beyond_loopback = false;
     static consteval auto describe() {
-        return type<GateConfig>("GateConfig", field<&GateConfig::max_sessions>(),
-                                field<&GateConfig::calls_per_second>(),
-                                field<&GateConfig::min_client_version>(), field<&GateConfig::entity>(),
-                                field<&GateConfig::home_role>(),
-                                field<&GateConfig::unsealed_beyond_loopback>());
+        return type<GateConfig>("GateConfig",
+            field<&GateConfig::max_sessions>(live, about("clients at a time; beyond it: `overloaded`")),
+            field<&GateConfig::calls_per_second>(live, about("of one client; excess calls end `overloaded`; 0: no limit")),
+            field<&GateConfig::min_client_version>(live, about("older clients end `update_required`")),
+            field<&GateConfig::home_role>(about("role of the nodes that host what clients play")),
+            field<&GateConfig::unsealed_beyond_loopback>(about("clients may come over a network, unencrypted; no effect while `cluster.host` is loopback")));
     }
 };
 GateConfig config() { return this_node().config.as<GateConfig>().value(); }
@@ -56,6 +56,7 @@ struct Gate : Service<Gate> {
     static constexpr std::string_view role = "gate";
     Task<> on_start();
     Task<> on_stop();
+    void on_config_changed();
     GateStatus status();
 
     // Of the door.
@@ -100,6 +101,10 @@ Task<> Gate::on_start() {
     co_return;
 }
 Task<> Gate::on_stop() { co_await door().close(); }
+void Gate::on_config_changed() {
+    const auto settings = config();
+    door().set_limits({settings.max_sessions, static_cast<double>(settings.calls_per_second), settings.min_client_version});
+}
 
 GateStatus Gate::status() {
     const auto stats = door().stats();

@@ -6,11 +6,12 @@ namespace gyre::lobby {
 namespace {
 struct LobbyConfig {
     static constexpr std::string_view config_section = "lobby";
-    std::string entity = "Avatar";               ///< The type clients play; has Online.
-    std::chrono::milliseconds unload_after{30'000};  ///< Without a client.
+    std::string entity = "Avatar";
+    std::chrono::milliseconds unload_after{30'000};
     static consteval auto describe() {
-        return type<LobbyConfig>("LobbyConfig", field<&LobbyConfig::entity>(),
-                                 field<&LobbyConfig::unload_after>());
+        return type<LobbyConfig>("LobbyConfig",
+            field<&LobbyConfig::entity>(about("type that clients play: a stored entity with `Online`")),
+            field<&LobbyConfig::unload_after>(live, range_min(0ms), about("an entity without a client is saved and unloaded after it")));
     }
 };
 LobbyConfig config() { return this_node().config.as<LobbyConfig>().value(); }
@@ -29,13 +30,14 @@ Task<> Lobby::on_start() {
     const auto* type = this_node().host.find_type(name);
     if (!type || !type->stored)
         throw Error(errc::bad_config, "lobby.entity: no module has a stored entity \"" + name + "\"");
+    entity_ = name;
     nodes().on_left<&Lobby::node_left>();
     timers().every<&Lobby::sweep>(1s, "sweep");
     co_return;
 }
 
 void Lobby::node_left(cluster::NodeInfo gone) {
-    for (const EntityId id : this_node().host.ids(config().entity)) {
+    for (const EntityId id : this_node().host.ids(entity_)) {
         const auto* record = this_node().host.find(id);
         const auto* online = record->stopping ? nullptr : online_of(*record);
         if (!online || online->client.at != gone.address) continue;
@@ -46,7 +48,7 @@ void Lobby::node_left(cluster::NodeInfo gone) {
 void Lobby::sweep() {
     const auto settings = config();
     std::map<EntityId, TimePoint> alone;
-    for (const EntityId id : this_node().host.ids(settings.entity)) {
+    for (const EntityId id : this_node().host.ids(entity_)) {
         const auto* record = this_node().host.find(id);
         const auto* online = record->stopping ? nullptr : online_of(*record);
         if (!online || online->is_online()) continue;
@@ -59,7 +61,7 @@ void Lobby::sweep() {
 }
 
 Task<> Lobby::enter(EnterRequest request) {
-    const auto* type = this_node().host.find_type(config().entity);
+    const auto* type = this_node().host.find_type(entity_);
     const auto born = [type, name = request.name](void* entity) {
         if (auto* online = online_of(*type, entity)) online->account = name;
     };

@@ -27,13 +27,14 @@ struct Lobby : Service<Lobby> {
     /// Of a gate: it is gone, or lives anew and brings its clients again.
     void node_left(cluster::NodeInfo gone);
     static consteval auto describe() {
-        return type<Lobby>("Lobby", field<&Lobby::alone_since_>(), method<&Lobby::enter>(),
+        return type<Lobby>("Lobby", field<&Lobby::alone_since_>(), field<&Lobby::entity_>(), method<&Lobby::enter>(),
                            method<&Lobby::leave>(), method<&Lobby::sweep>(),
                            method<&Lobby::node_left>());
     }
 
 private:
     std::map<EntityId, TimePoint> alone_since_;  // has no client
+    std::string entity_;                         // type that clients play
 };
 
 struct LobbyLoad {

@@ -166,6 +166,7 @@ struct Battle : Service<Battle> {
     static constexpr std::string_view role = "battle";
     Task<> on_start();
     Task<> on_stop();
+    void on_config_changed();
     Task<Reservation> reserve(Plan plan);  ///< Error: overloaded.
     /// Waits until the match is no more: its caller hears `disconnected` when this node dies.
     /// Error: entity_gone, when it died with a former start of this node, which had `incarnation`.

@@ -26,7 +26,7 @@ struct Home {
     virtual void end(std::uint64_t session, const Error& reason) = 0;
     Executor& executor;
     rpc::Target& target;
-    const ServerConfig config;
+    ServerConfig config;  ///< Constant, but for the limits.
     Metrics metrics;
 };
 
