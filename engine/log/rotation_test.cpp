@@ -182,6 +182,7 @@ TEST(LogRotation, what_a_killed_process_left_half_done_is_done_at_the_next_start
     std::filesystem::create_directories(logs);
     std::ofstream(logs + "gyre.2026-11-20.log") << "a\n";
     std::ofstream(logs + "gyre.2026-11-20.log.gz.tmp") << "half";
+    std::ofstream(logs + "gyre.2026-11-19.log.gz.tmp") << "half";
     std::ofstream(logs + "gyre.2026-11-21.log") << "b\n";
     std::ofstream(logs + "gyre.2026-11-21.log.gz") << "not what a complete one has";
     std::ofstream(logs + "other.2026-11-21.log.gz.tmp") << "not ours";
@@ -269,6 +270,7 @@ TEST(LogRotation, a_restart_within_the_period_appends_and_after_it_rotates) {
             };
             run(noon);
             run(noon + 5 * hour);
+            std::ofstream(config.file, std::ios::app) << "2026-11-23T19:00:00.000Z info  torn";
             EXPECT_EQ(names(folder), Names{"gyre.log"});
             run(noon + 3 * day);
             EXPECT_EQ(names(folder), (Names{"gyre.log", "gyre.2026-11-23.log"}));

@@ -60,15 +60,19 @@ std::optional<std::int64_t> time_of(std::string_view line) {
 }
 
 /// What a killed process began to write and did not end; one that begins the file stays.
-void cut_torn_end(int fd, int read_fd, std::uint64_t& bytes) {
+void cut_torn_end(const std::string& path, int fd) {
+    const int read_fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    struct stat info{};
+    if (read_fd < 0 || ::fstat(fd, &info) != 0) return;
+    const auto bytes = static_cast<std::uint64_t>(info.st_size);
     std::array<char, 64 << 10> end;
     const std::size_t size = std::min<std::uint64_t>(bytes, end.size());
     const ssize_t n = ::pread(read_fd, end.data(), size, static_cast<off_t>(bytes - size));
+    ::close(read_fd);
     if (n != static_cast<ssize_t>(size)) return;
     const auto line_end = std::string_view(end.data(), size).rfind('\n');
     if (line_end == std::string_view::npos || line_end + 1 == size) return;
-    const std::uint64_t whole = bytes - size + line_end + 1;
-    if (::ftruncate(fd, static_cast<off_t>(whole)) == 0) bytes = whole;
+    (void)!::ftruncate(fd, static_cast<off_t>(bytes - size + line_end + 1));
 }
 
 /// Never over an existing file.
@@ -130,7 +134,7 @@ void FileSink::adopt() {
     std::array<char, 64> begin;
     const ssize_t n = ::pread(read_fd, begin.data(), begin.size(), 0);
     const auto time = time_of({begin.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0))});
-    if (time) cut_torn_end(fd_, read_fd, bytes_);
+    ours_ = time.has_value();
     struct stat info{};
     (void)::fstat(fd_, &info);
     if (read_fd >= 0) ::close(read_fd);
@@ -168,9 +172,17 @@ void FileSink::write(const Record& record) {
     if (buffer_.size() >= flush_bytes && !stalled_) (void)flush();  // told by the next one
 }
 
+/// Once, what an earlier process left: by now none of this log writes there.
+void FileSink::tidy() {
+    if (std::exchange(tidied_, true)) return;
+    if (ours_) cut_torn_end(config_.file, fd_);
+    keeper_.wake();
+}
+
 Result<> FileSink::rotate() {
     if (auto flushed = flush(); !flushed.ok()) return flushed;
     if (auto followed = follow(); !followed.ok()) return followed;
+    tidy();
     if (bytes_ == 0 || !period_) return {};  // the path led to a new file
     const std::string stamp = schedule_.stamp(period_->label_s);
     int result = -1;
@@ -209,9 +221,9 @@ Result<> FileSink::flush() {
     }
     if (buffer_.empty()) return {};
     Result<> done = follow();
+    if (done.ok()) tidy();
     if (done.ok()) done = send();
     stalled_ = !done.ok();
-    if (!std::exchange(tidied_, true)) keeper_.wake();  // what an earlier process left
     return done;
 }
 

@@ -82,6 +82,7 @@ private:
     Result<> follow();
     Result<> send();
     void adopt();
+    void tidy();
 
     const Config config_;
     Schedule schedule_;
@@ -89,6 +90,7 @@ private:
     Keeper keeper_;
     int fd_ = -1;
     bool regular_ = false, tidied_ = false;
+    bool ours_ = false;     // it began with a line of a log
     bool stalled_ = false;  // the last flush failed
     bool cut_ = false;      // the file ends within a line
     std::uint64_t inode_ = 0, device_ = 0;
