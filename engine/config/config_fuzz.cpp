@@ -98,8 +98,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         check_problems(document->problems_of(*document), files);
         (void)print(document->explain("gate"));
     }
-    // What was printed reads as the same, where no $ is left to mean something.
-    if (const auto json = document->to_json(); json && json->find('$') == json->npos) {
+    // What was printed reads as the same, where no $ is left to mean something and no file or option brought a NUL.
+    if (const auto json = document->to_json(); json && json->find('$') == json->npos && json->find("\\u0000") == json->npos) {
         const auto again = config::Document::from_text(*json);
         check(again.ok());
         check(*again->to_json() == *json);
