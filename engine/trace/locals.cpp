@@ -78,7 +78,8 @@ std::vector<Variable> variables(const Image& image, std::uint64_t address,
 std::string locals(const FrameState& frame, const LocalsLimits& limits) {
     try {
         auto& process = detail::Process::self();
-        const auto held = process.lock();
+        const detail::Process::Lock held(process);
+        if (!held) return {};
         const auto file = process.find(frame.pc);
         if (!file.image) return {};
         auto scopes = file.image->scopes(file.address);

@@ -34,7 +34,8 @@ void add_raw(std::vector<Place>& places, std::string_view object, std::string_vi
 
 std::vector<Place> resolve(std::uintptr_t pc) {
     auto& process = detail::Process::self();
-    const auto held = process.lock();
+    const detail::Process::Lock held(process);
+    if (!held) return std::vector<Place>(1);
     const auto found = process.find(pc);
     auto places = found.image ? found.image->places(found.address) : std::vector<Place>(1);
     add_raw(places, found.path, found.build_id, found.address);

@@ -39,7 +39,21 @@ bool of_system(std::string_view path) {
            path.starts_with("/usr/lib/");
 }
 
+thread_local bool locked = false;
+
 }  // namespace
+
+Process::Lock::Lock(Process& process) : process_(process), held_(!locked) {
+    if (!held_) return;
+    process_.mutex_.lock();
+    locked = true;
+}
+
+Process::Lock::~Lock() {
+    if (!held_) return;
+    locked = false;
+    process_.mutex_.unlock();
+}
 
 Process::Process() {
     std::error_code ignored;
@@ -109,7 +123,7 @@ void Process::index() {
     if (seen_.load() == now) return;
     std::vector<Loaded> wanted;
     {
-        const auto held = lock();
+        const Lock held(*this);
         look();
         for (auto& one : loaded_)
             if (!std::exchange(one.tried, true)) wanted.push_back(one);
@@ -122,7 +136,7 @@ void Process::index() {
         std::shared_ptr<Image> image = Image::open(file, one.build_id, !of_system(one.path), why);
         if (!image) continue;
         image->index();
-        const auto held = lock();
+        const Lock held(*this);
         if (auto known = std::ranges::find(loaded_, one); known != loaded_.end())
             known->image = std::move(image);
     }

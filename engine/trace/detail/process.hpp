@@ -17,9 +17,20 @@ public:
     }
     void index();
 
-    /// To be held while an Image is used: libdw is of one thread. index() holds it only to put in
-    /// what it has read.
-    [[nodiscard]] std::unique_lock<std::mutex> lock() { return std::unique_lock(mutex_); }
+    /// To be held while an Image is used: libdw is of one thread. index() holds it only to put in what it has read.
+    class Lock {
+    public:
+        explicit Lock(Process& process);
+        Lock(const Lock&) = delete;
+        Lock& operator=(const Lock&) = delete;
+        ~Lock();
+        /// false: this thread has it already, and failed within (no memory): nothing may be asked.
+        explicit operator bool() const { return held_; }
+
+    private:
+        Process& process_;
+        const bool held_;
+    };
     struct Found {
         const Image* image =
             nullptr;  ///< nullptr: not indexed, or no file; while the lock is held.
