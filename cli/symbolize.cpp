@@ -74,7 +74,7 @@ private:
 };
 
 void print(const trace::Place& place, const std::string& before) {
-    std::string line = before + (place.function.empty() ? "?" : place.function);
+    std::string line = before + (place.function.empty() ? "?" : trace::shortened(place.function));
     if (place.inlined) line += styled(STDOUT_FILENO, Style::dim, " (inlined)");
     if (!place.file.empty()) {
         line += " at " + place.file + ":" + std::to_string(place.line);

@@ -268,11 +268,13 @@ struct Method {
     bool serial = false;
     Limit limit{};
     bool restartable = false;
+    bool secret = false;  ///< Its arguments.
 
     consteval void set(std::string_view n) { name = n; }
     consteval void set(Caller c) { caller = c; }
     consteval void set(Serial) { serial = true; }
     consteval void set(Restartable) { restartable = true; }
+    consteval void set(Secret) { secret = true; }
     consteval void set(Limit l) {
         if (l.at_once) limit.at_once = l.at_once;
         if (l.per_second) limit.per_second = l.per_second;
@@ -297,7 +299,7 @@ consteval Field<M> field(Options... options) {
     return made;
 }
 
-/// Options, in any order: a name, a Caller, serial, restartable, limit_at_once(n), limit_per_second(n).
+/// Options, in any order: a name, a Caller, serial, restartable, secret (its arguments are never logged), limit_at_once(n), limit_per_second(n).
 template <auto M, class... Options>
     requires std::is_member_function_pointer_v<decltype(M)>
 consteval Method<M> method(Options... options) {

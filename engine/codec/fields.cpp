@@ -16,7 +16,8 @@ void encode_fields(Writer& writer, const void* object, std::span<const FieldEntr
     for (const auto& field : fields) {
         if (!chosen(field, mask)) continue;
         writer.text(field.name);
-        field.encode(object, writer);
+        if (field.secret && writer.hides_secrets()) [[unlikely]] writer.text("(secret)");
+        else field.encode(object, writer);
     }
 }
 

@@ -22,6 +22,7 @@ struct FieldEntry {
     /// Gives the code of this build to what in the field keeps some, an ecs world; false: nothing
     /// does. Null object: only asks. Null: nothing can.
     bool (*adopt)(void* object);
+    bool secret;  ///< See Writer::hide_secrets().
 };
 inline constexpr Flags all_fields = static_cast<Flags>(0xff);  ///< Mask: also the transient ones.
 
@@ -116,7 +117,7 @@ consteval auto make_fields() {
             using Of = FieldOf<T, F::pointer>;
             out[i++] = {f.name,      f.flags,     sizeof(Value),      alignof(Value),
                         &Of::offset, &Of::encode, &Of::decode,        type_name<Value>(),
-                        &layout_hash<Value>,      code_of<T, F::pointer>()};
+                        &layout_hash<Value>,      code_of<T, F::pointer>(), f.secret};
         }
     });
     return out;

@@ -31,6 +31,9 @@ public:
 
     Form form() const { return form_; }
     void set_form(Form form) { form_ = form; }
+    /// With names: what is written of fields described as secret is "(secret)".
+    void hide_secrets() { hides_secrets_ = true; }
+    bool hides_secrets() const { return hides_secrets_; }
     /// Starts again from nothing, in the memory there is: for a Writer kept for many messages,
     /// read through view(). Only of a Writer that owns its bytes.
     void clear() {
@@ -210,6 +213,7 @@ private:
     Bytes* out_;
     Bytes owned_;
     Form form_;
+    bool hides_secrets_ = false;
 };
 
 }  // namespace gyre

@@ -379,7 +379,7 @@ void Backend::note(Level level, std::string_view event, Fields fields) {
 
 }  // namespace
 
-void write(Level level, std::string_view event, Fields fields,
+void write(Level level, std::string_view event, std::span<const Field> fields,
            const std::source_location& where) noexcept {
     if (!passes(level, event)) return;
     try {
@@ -394,11 +394,30 @@ void write(Level level, std::string_view event, Fields fields,
 
 }  // namespace detail
 
+void write_at(Level level, std::string_view event, std::span<const Field> fields, std::string_view file,
+              std::uint32_t line, std::uint32_t column) noexcept {
+    if (!enabled(level) || !detail::passes(level, event)) return;
+    try {
+        detail::Record record;
+        detail::gather(record, level, event, fields, std::source_location());
+        record.file = level >= Level::warn ? file.substr(0, 255) : std::string_view();
+        record.line = line;
+        record.column = column;
+        record.time_ns = detail::now_ns();
+        detail::backend().write(record);
+    } catch (...) {
+        detail::backend().dropped.fetch_add(1, std::memory_order_relaxed);
+    }
+}
 Result<> check(const Config& config) { return detail::check_values(config); }
 Result<> start(const Config& config) { return detail::backend().start(config); }
 void stop() noexcept { detail::backend().stop(); }
 bool flush(Duration timeout) noexcept { return detail::backend().flush(timeout); }
 void set_build_lookup(std::string_view (*lookup)(const Context&)) noexcept { detail::build_lookup = lookup; }
+std::string running_build(const Context& context) {
+    const auto lookup = detail::build_lookup.load(std::memory_order_relaxed);
+    return lookup ? std::string(lookup(context)) : std::string();
+}
 void set_clock(WallTime (*now)()) noexcept { detail::backend().clock = now; }
 
 Stats stats() noexcept {

@@ -62,6 +62,7 @@ void set_clock(WallTime (*now)()) noexcept;
 /// Asked for each line that a task writes: which build of game code runs (field `build`; empty: none).
 /// The text is copied before the call to the log returns. Null: nobody knows.
 void set_build_lookup(std::string_view (*lookup)(const Context&)) noexcept;
+std::string running_build(const Context& context);  ///< What it says; empty: none.
 
 /// Since the start of the process. When the ring is full the newest lines below error are
 /// dropped; the last eighth of it is kept for errors. A line log.dropped tells how many.

@@ -9,6 +9,7 @@
 #include <initializer_list>
 #include <optional>
 #include <source_location>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -83,7 +84,7 @@ using Fields = std::initializer_list<Field>;
 namespace detail {
 extern constinit std::atomic<Level> threshold;  // the least of all modules
 bool passes(Level level, std::string_view event) noexcept;
-void write(Level level, std::string_view event, Fields fields,
+void write(Level level, std::string_view event, std::span<const Field> fields,
            const std::source_location& where) noexcept;
 }  // namespace detail
 
@@ -100,6 +101,9 @@ inline void write(Level level, std::string_view event, Fields fields = {},
                   std::source_location where = std::source_location::current()) {
     if (enabled(level)) detail::write(level, event, fields, where);
 }
+/// Fields and a place that are known only at run time.
+void write_at(Level level, std::string_view event, std::span<const Field> fields, std::string_view file,
+              std::uint32_t line, std::uint32_t column) noexcept;
 inline void trace(std::string_view event, Fields fields = {},
                   std::source_location where = std::source_location::current()) {
     if (enabled(Level::trace)) detail::write(Level::trace, event, fields, where);

@@ -85,4 +85,14 @@ struct ClusterConfig {
     }
 };
 
+/// The section "gyre" of gyre.json: how the engine itself behaves.
+struct EngineConfig {
+    static constexpr std::string_view config_section = "gyre";
+    bool trace_errors = false;
+    static consteval auto describe() {
+        return type<EngineConfig>("EngineConfig",
+                                  field<&EngineConfig::trace_errors>(live, about("errors (gyre::Error) keep the stack where they were thrown, too: about 5 µs each")));
+    }
+};
+
 }  // namespace gyre::node

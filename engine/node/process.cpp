@@ -10,7 +10,9 @@
 #include <gyre/node/reload_config.hpp>
 #include <gyre/node/process.hpp>
 #include <gyre/trace/crash.hpp>
+#include <gyre/trace/failed.hpp>
 #include <gyre/trace/symbols.hpp>
+#include <gyre/trace/throw.hpp>
 #include <signal.h>
 #include <unistd.h>
 
@@ -87,6 +89,7 @@ public:
               if (!again) return again.error();
               return std::move(again->config);
           }, [this]() -> Result<> {
+              if (const auto engine = setup_.config.as<EngineConfig>()) trace::set_trace_errors(engine->trace_errors);
               const auto log = setup_.config.as<LogConfig>();
               return log ? start_log(*log, log_file()) : Result<>(log.error());
           }) {}
@@ -95,10 +98,11 @@ public:
         (void)::signal(SIGXFSZ, SIG_IGN);  // a file too large is an error of who writes it, not the end
         loop_.on_signal({SIGINT, SIGTERM, SIGHUP}, [this](int number) { on_signal(number); });
         if (auto prepared = prepare(); !prepared) return tell(prepared.error());
-        loop_.executor().on_dropped_failure = [](const Error& error) {
-            log::error("task.failed", {{"error", error.what()}, {"at", error.where()}});
-        };
+        loop_.executor().on_dropped_failure = [](const Error&, const std::exception_ptr& failure) { trace::failed("task.failed", failure); };
+        trace::install_terminate_handler();
+        trace::start_reports();
         const int code = loop_.run_task(live(ready));
+        trace::stop_reports();
         log::set_build_lookup(nullptr);
         log::stop();
         return code;
@@ -122,6 +126,7 @@ private:
             return possible;
         }
         log::set_build_lookup(&running_build);
+        trace::set_trace_errors(setup_.config.as<EngineConfig>().value().trace_errors);
         if (auto started = start_log(setup_.config.as<LogConfig>().value(), log_file()); !started) return started;
         return trace::install_crash_handler({folder_.file("crashes"), process_name()});
     }
@@ -371,7 +376,7 @@ private:
 }  // namespace
 
 std::span<const config::Section* const> engine_sections() {
-    static constexpr const config::Section* all[] = {&config::section<ClusterConfig>, &config::section<LogConfig>,
+    static constexpr const config::Section* all[] = {&config::section<ClusterConfig>, &config::section<LogConfig>, &config::section<EngineConfig>,
                                                      &config::section<ReloadConfig>, &config::section<store::StoreConfig>};
     return all;
 }

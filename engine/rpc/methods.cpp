@@ -1,8 +1,46 @@
+#include <gyre/codec/json.hpp>
+#include <gyre/config/secrets.hpp>
 #include <gyre/log/log.hpp>
 #include <gyre/rpc/methods.hpp>
+#include <gyre/trace/failed.hpp>
 
 namespace gyre::rpc {
 namespace {
+
+constexpr std::size_t arguments_bytes_max = 2'048;
+
+/// Values of keys that look secret are replaced: {"password":"x"} as {"password":"(secret)"}.
+void hide_secrets(std::string& json) {
+    for (std::size_t at = 0; (at = json.find("\":", at)) != json.npos; at += 2) {
+        const auto begin = json.rfind('"', at - 1);
+        if (at == 0 || begin == json.npos || !config::is_secret_name(std::string_view(json).substr(begin + 1, at - begin - 1))) continue;
+        std::size_t end = at + 2;
+        int depth = 0;
+        for (bool quoted = false; end < json.size(); ++end) {
+            const char c = json[end];
+            if (c == '\\' && quoted) {
+                ++end;
+                continue;
+            }
+            if (c == '"') quoted = !quoted;
+            if (quoted) continue;
+            if (depth == 0 && (c == ',' || c == '}' || c == ']')) break;
+            depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+        }
+        json.replace(at + 2, std::min(end, json.size()) - at - 2, "\"(secret)\"");
+    }
+}
+
+/// "[7,{\"text\":\"hello\"}]"
+std::string arguments_text(const detail::Arguments& arguments) {
+    if (!arguments.values) return "(secret)";
+    const auto json = msgpack_to_json(arguments.named(arguments));
+    if (!json) return "not kept: more than " + std::to_string(detail::Arguments::kept_max) + " bytes";
+    std::string text = *json;
+    hide_secrets(text);
+    if (text.size() > arguments_bytes_max) text = text.substr(0, arguments_bytes_max) + "...";
+    return text;
+}
 
 bool allowed(Caller rule, const CallerId& from, EntityId entity) {
     switch (rule) {
@@ -23,19 +61,19 @@ void detail::answer_bad_arguments(const Reader& reader, std::string_view method,
     call.respond(error);
 }
 
-void detail::answer_failure(std::string_view method, Serving& call) {
+void detail::answer_failure(std::string_view method, Serving& call, const Arguments& arguments) {
     if (call.stats) ++call.stats->failed;
+    const auto failure = std::current_exception();
     try {
         throw;
     } catch (const Error& error) {
         const Error* why = error.is(errc::cancelled) && current ? current->scope->why_cancelled() : nullptr;
         if (call.respond.wanted()) call.respond(why ? *why : error);
         else if (!error.is(errc::cancelled))
-            log::warn("rpc.notify_failed", {{"method", method}, {"error", error.what()}});
+            trace::failed(log::Level::warn, "rpc.notify_failed", failure, {{"method", method}});
     } catch (...) {
         // The caller hears that it failed, not what our insides look like.
-        const Error error = to_error(std::current_exception());
-        log::error("rpc.method_failed", {{"method", method}, {"error", error.what()}});
+        trace::failed("rpc.method_failed", failure, {{"method", method}, {"arguments", arguments_text(arguments)}});
         call.respond(Error(errc::internal, std::string(method)));
     }
 }

@@ -93,9 +93,50 @@ inline constexpr auto full_name_chars = make_full_name<M>();
 template <auto M>
 inline constexpr std::string_view full_name{full_name_chars<M>.data(), full_name_chars<M>.size()};
 
+/// What a call came with, for who has to tell that it failed. Values that a method takes over are gone
+/// by then: of those the bytes are kept, which costs a copy; other values stay where they were decoded to.
+struct Arguments {
+    static constexpr std::size_t kept_max = 1'024;
+    Arguments(const void* v, Bytes (*n)(const Arguments&)) noexcept : values(v), named(n) {}
+    Arguments(const Arguments&) = delete;
+    ~Arguments() {
+        if (kept) release_frame(kept, size);
+    }
+    void keep(BytesView bytes) {
+        if (bytes.size() > kept_max || bytes.empty()) return;
+        size = bytes.size();
+        kept = allocate_frame(size);
+        std::memcpy(kept, bytes.data(), size);
+    }
+    const void* values;
+    Bytes (*named)(const Arguments&);  ///< With names; empty: they were not kept.
+    void* kept = nullptr;
+    std::size_t size = 0;
+};
+template <class... P>
+consteval bool stays_when_moved(std::type_identity<std::tuple<P...>>) {
+    return (std::is_trivially_copyable_v<P> && ...);
+}
+template <class Parameters>
+inline constexpr bool taken_over = !stays_when_moved(std::type_identity<Parameters>{});
+template <class Parameters>
+Bytes named_arguments(const Arguments& from) {
+    Writer writer(Form::names);
+    writer.hide_secrets();
+    if constexpr (!taken_over<Parameters>) {
+        Codec<Parameters>::encode(writer, *static_cast<const Parameters*>(from.values));
+    } else {
+        if (!from.kept) return {};
+        const auto values = decode<Parameters>({static_cast<const std::uint8_t*>(from.kept), from.size});
+        if (!values) return {};
+        Codec<Parameters>::encode(writer, *values);
+    }
+    return writer.take();
+}
+
 void answer_bad_arguments(const Reader& reader, std::string_view method, Serving& call);
 /// Of what was caught; called in its handler.
-void answer_failure(std::string_view method, Serving& call);
+void answer_failure(std::string_view method, Serving& call, const Arguments& arguments);
 void throw_if_late();
 
 template <class T>
@@ -110,10 +151,12 @@ template <auto M>
 Task<> serve(void* object, BytesView arguments, Serving call) {
     using S = signature<M>;
     using Result = typename S::Result;
+    typename S::Parameters values{};
+    Arguments told(described_member<M>().secret ? nullptr : &values, &named_arguments<typename S::Parameters>);
     try {
-        typename S::Parameters values{};
         {
             Reader reader(arguments);
+            if constexpr (taken_over<typename S::Parameters> && !described_member<M>().secret) told.keep(arguments);
             if (!Codec<typename S::Parameters>::decode(reader, values) || !reader.finish()) {
                 answer_bad_arguments(reader, full_name<M>, call);
                 co_return;
@@ -139,7 +182,7 @@ Task<> serve(void* object, BytesView arguments, Serving call) {
         }
         if constexpr (std::is_void_v<Result>) call.respond(BytesView());
     } catch (...) {
-        answer_failure(full_name<M>, call);
+        answer_failure(full_name<M>, call, told);
     }
 }
 

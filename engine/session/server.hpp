@@ -54,7 +54,7 @@ struct Credential {
     std::uint32_t client_version = 0;
     io::Endpoint peer;
     static consteval auto describe() {
-        return gyre::type<Credential>("Credential", field<&Credential::text>(),
+        return gyre::type<Credential>("Credential", field<&Credential::text>(secret),
                                       field<&Credential::client_version>(), field<&Credential::peer>());
     }
 };

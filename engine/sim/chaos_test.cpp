@@ -140,7 +140,7 @@ private:
             case 11:
             case 12:
                 if (machine.alive()) {
-                    machine.executor().on_dropped_failure = [](const Error&) {};
+                    machine.executor().on_dropped_failure = [](const Error&, const std::exception_ptr&) {};
                     (void)go(machine.scope(), connect(this, i, j));
                 }
                 break;

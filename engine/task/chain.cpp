@@ -78,6 +78,11 @@ std::coroutine_handle<> detail::PromiseBase::end_chain() noexcept {
     Chain::running().end();
     return std::noop_coroutine();
 }
+constinit void (*detail::failure_passed_await)(const std::exception_ptr&, const std::source_location&) noexcept = nullptr;
+
+void detail::PromiseBase::pass_failure(const std::exception_ptr& failure, const PromiseBase& to) noexcept {
+    if (failure_passed_await && to.state == State::pending) failure_passed_await(failure, to.where);
+}
 void detail::PromiseBase::rethrow(const std::exception_ptr& failure) {
     std::rethrow_exception(failure);
 }
@@ -88,7 +93,7 @@ void Chain::report_dropped() noexcept {
     if (executor->on_dropped_failure) {
         ContextGuard guard(this);
         try {
-            executor->on_dropped_failure(error);
+            executor->on_dropped_failure(error, root_->failure);
         } catch (...) {
             // Nobody is left to hear of it.
         }

@@ -10,7 +10,7 @@ namespace {
 class ComposeTest : public testing::Test {
 protected:
     ComposeTest() {
-        executor.on_dropped_failure = [this](const Error& error) { dropped.push_back(error.code()); };
+        executor.on_dropped_failure = [this](const Error& error, const std::exception_ptr&) { dropped.push_back(error.code()); };
     }
     ~ComposeTest() override {
         Scope closer(executor, "closer");

@@ -167,7 +167,7 @@ Task<> throws_int() {
 TEST(BadInput, what_is_no_error_arrives_as_internal) {
     Bed bed;
     std::vector<std::string> dropped;
-    bed.executor.on_dropped_failure = [&](const Error& error) { dropped.push_back(error.code()); };
+    bed.executor.on_dropped_failure = [&](const Error& error, const std::exception_ptr&) { dropped.push_back(error.code()); };
     std::string caught;
     auto catches = [](std::string* out) -> Task<> {
         *out = (co_await as_result(throws_int())).error().code();

@@ -51,7 +51,7 @@ public:
     }
 
     /// Called with the failure of a task whose handle was dropped. Set by the host (log).
-    std::function<void(const Error&)> on_dropped_failure;
+    std::function<void(const Error&, const std::exception_ptr&)> on_dropped_failure;
     /// Called by the destructor with the scopes and tasks that are still there, by name and with
     /// what they wait for. Unset: standard error.
     std::function<void(std::string_view)> on_leak;

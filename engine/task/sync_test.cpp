@@ -11,7 +11,7 @@ namespace {
 class SyncTest : public testing::Test {
 protected:
     SyncTest() {
-        executor.on_dropped_failure = [this](const Error& error) { dropped.push_back(error.code()); };
+        executor.on_dropped_failure = [this](const Error& error, const std::exception_ptr&) { dropped.push_back(error.code()); };
     }
     ~SyncTest() override {
         Scope closer(executor, "closer");
@@ -365,7 +365,7 @@ TEST_F(SyncTest, a_task_that_starts_tasks_while_its_scope_closes_is_waited_for) 
 
 TEST_F(SyncTest, the_hearer_of_dropped_failures_may_itself_fail) {
     int heard = 0;
-    executor.on_dropped_failure = [&](const Error&) {
+    executor.on_dropped_failure = [&](const Error&, const std::exception_ptr&) {
         ++heard;
         throw std::runtime_error("log is full");
     };

@@ -12,6 +12,9 @@
 namespace gyre {
 
 namespace detail {
+/// Told of each failure that goes from a task to who awaits it, and where; null: nobody wants to know.
+extern constinit void (*failure_passed_await)(const std::exception_ptr& failure, const std::source_location& where) noexcept;
+
 /// What a frame knows beside its locals: 24 bytes.
 struct PromiseBase {
     enum class State : std::uint8_t { pending, succeeded, failed };
@@ -54,7 +57,11 @@ struct PromiseBase {
         void await_resume() noexcept {}
     };
     Final final_suspend() noexcept { return {}; }
-    void unhandled_exception() noexcept { fail(std::current_exception()); }
+    void unhandled_exception() noexcept {
+        fail(std::current_exception());
+        if (parent) pass_failure(failure, *parent);
+    }
+    static void pass_failure(const std::exception_ptr& failure, const PromiseBase& to) noexcept;
     void fail(std::exception_ptr why) noexcept {
         std::construct_at(&failure, std::move(why));
         state = State::failed;

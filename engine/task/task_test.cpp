@@ -127,7 +127,7 @@ TEST_F(TaskTest, closing_a_scope_cancels_and_joins) {
 TEST_F(TaskTest, a_scope_closed_from_inside_says_so) {
     bool closed = false;
     std::string code;
-    executor.on_dropped_failure = [&](const Error& error) { code = error.code(); };
+    executor.on_dropped_failure = [&](const Error& error, const std::exception_ptr&) { code = error.code(); };
     (void)go(scope, close_and_mark(&scope, &closed));
     EXPECT_EQ(code, "closed_from_inside");
 }
@@ -201,7 +201,7 @@ Task<int> fail() {
 }
 TEST_F(TaskTest, a_dropped_failure_is_reported_and_an_awaited_one_is_thrown) {
     std::vector<std::string> reported;
-    executor.on_dropped_failure = [&](const Error& error) { reported.push_back(error.code()); };
+    executor.on_dropped_failure = [&](const Error& error, const std::exception_ptr&) { reported.push_back(error.code()); };
     (void)go(scope, fail());
     {
         auto kept = go(scope, fail());

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <utility>
 
 #include "detail/process.hpp"
 
@@ -13,6 +14,31 @@ std::string raw(const Place& place) {
     std::snprintf(offset, sizeof offset, "+0x%llx", static_cast<unsigned long long>(place.offset));
     return (place.object.empty() ? "?" : place.object) + offset + " build " +
            (place.build_id.empty() ? "unknown" : place.build_id);
+}
+
+std::string shortened(std::string name) {
+    constexpr std::pair<std::string_view, std::string_view> words[] = {
+        {"std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >", "std::string"},
+        {"std::basic_string_view<char, std::char_traits<char> >", "std::string_view"},
+        {"std::__cxx11::", "std::"}, {"std::__n4861::", "std::"}, {"(anonymous namespace)::", ""}};
+    for (const auto& [what, with] : words)
+        for (std::size_t found; (found = name.find(what)) != name.npos;) name.replace(found, what.size(), with);
+    // Lists of templates, then of arguments: what is long in brackets of the outermost level.
+    for (const auto& [open, close] : {std::pair('<', '>'), std::pair('(', ')')}) {
+        int depth = 0;
+        std::string kept;
+        std::size_t begin = 0;
+        for (const char c : name) {
+            if (c == open && depth++ == 0) begin = kept.size() + 1;
+            if (c == close && depth > 0 && --depth == 0 && kept.size() - begin > 40) {
+                kept.resize(begin);
+                kept += "...";
+            }
+            kept += c;
+        }
+        if (depth == 0) name = std::move(kept);
+    }
+    return name;
 }
 
 void modules_changed() noexcept { detail::Process::self().changed(); }

@@ -20,6 +20,9 @@ struct Place {
 /// "lib/libgyre.so+0x1234 build 1f0c6a2e...": what `gyre symbolize` reads.
 std::string raw(const Place& place);
 
+/// A function's name as people read it: long argument and template lists are left out, std::string is one word.
+std::string shortened(std::string function);
+
 /// After a library was loaded or unloaded: index() has to run again. Cheap.
 void modules_changed() noexcept;
 /// Reads the debug information of all that is loaded: about 0.1 s the first time, then of what is new.

@@ -66,8 +66,8 @@ struct Request {
     }
     static consteval auto describe() {
         return gyre::type<Request>("HttpRequest", gyre::field<&Request::method>(),
-                                   gyre::field<&Request::url>(), gyre::field<&Request::headers>(),
-                                   gyre::field<&Request::body>(), gyre::field<&Request::path>(),
+                                   gyre::field<&Request::url>(secret), gyre::field<&Request::headers>(secret),
+                                   gyre::field<&Request::body>(secret), gyre::field<&Request::path>(),
                                    gyre::field<&Request::id>(), gyre::field<&Request::peer>(),
                                    gyre::field<&Request::parameters>());
     }

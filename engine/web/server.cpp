@@ -1,5 +1,6 @@
 #include <ctime>
 #include <gyre/log/log.hpp>
+#include <gyre/trace/failed.hpp>
 #include <gyre/web/detail/connection.hpp>
 #include <gyre/web/detail/router.hpp>
 #include <gyre/web/server.hpp>
@@ -110,12 +111,9 @@ Task<Response> Server::Impl::answer(Request request) {
     } catch (const Error& error) {
         if (error.is(errc::cancelled)) throw;
         response = Response::error(error);
-        if (response->status >= 500)
-            log::error("web.handler_failed",
-                       {{"method", method}, {"error", error}, {"at", error.where()}});
+        if (response->status >= 500) trace::failed("web.handler_failed", std::current_exception(), {{"method", method}});
     } catch (...) {
-        log::error("web.handler_failed",
-                   {{"method", method}, {"error", to_error(std::current_exception())}});
+        trace::failed("web.handler_failed", std::current_exception(), {{"method", method}});
         response = Response::error(500, errc::internal, "the server failed");
     }
     allow_origin(origin, *response);

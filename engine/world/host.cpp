@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <gyre/log/log.hpp>
+#include <gyre/trace/failed.hpp>
 #include <gyre/rpc/moved.hpp>
 #include <gyre/world/detail/timer_table.hpp>
 #include <gyre/world/fanout.hpp>
@@ -178,7 +179,7 @@ Task<> Host::start(Record& record) {
         // What the module threw is its own: it must not outlive it here.
         const Error error = to_error(std::current_exception());
         if (!error.is(errc::cancelled))
-            log::error("world.start_failed", {{"type", record.type.name}, {"error", error.what()}});
+            trace::failed("world.start_failed", std::current_exception(), {{"type", record.type.name}});
         record.failed = error;
     }
     record.started.set();
@@ -194,9 +195,11 @@ namespace {
 /// A hook that fails keeps no other from running.
 Task<> run_on_stop(const TypeTable* type, void* object) {
     if (!type->on_stop) co_return;
-    const auto result = co_await as_result(with_timeout(Host::stop_limit, type->on_stop(object)));
-    if (!result)
-        log::error("world.stop_failed", {{"type", type->name}, {"error", result.error().what()}});
+    try {
+        co_await with_timeout(Host::stop_limit, type->on_stop(object));
+    } catch (...) {
+        trace::failed("world.stop_failed", std::current_exception(), {{"type", type->name}});
+    }
 }
 }  // namespace
 

@@ -160,7 +160,7 @@ protected:
             &world::table<Actor>, &world::table<Guild>, &world::table<Nest>};
         host.add_types(types).value();
         rpc.listen({"10.0.0.1", 100}).value();
-        machine.executor().on_dropped_failure = [](const Error& e) { events.push_back("dropped " + e.code()); };
+        machine.executor().on_dropped_failure = [](const Error& e, const std::exception_ptr&) { events.push_back("dropped " + e.code()); };
     }
     ~HostTest() override {
         run([](HostTest* t) -> Task<> {

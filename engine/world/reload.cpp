@@ -1,5 +1,6 @@
 #include <gyre/codec/fields.hpp>
 #include <gyre/log/log.hpp>
+#include <gyre/trace/failed.hpp>
 #include <gyre/task/compose.hpp>
 #include <gyre/world/detail/timer_table.hpp>
 #include <gyre/world/host.hpp>
@@ -182,11 +183,10 @@ Task<> run_resident(Record* record, Task<> body, std::string name) {
         co_await std::move(body);
     } catch (...) {
         failure = to_error(std::current_exception());
+        if (!failure->is(errc::cancelled))
+            trace::failed("world.resident_failed", std::current_exception(), {{"resident", name}, {"owner", record->scope.name()}});
     }
     if (!failure) co_return;
-    if (!failure->is(errc::cancelled))
-        log::error("world.resident_failed",
-                   {{"resident", name}, {"owner", record->scope.name()}, {"error", failure->what()}});
     throw Error(errc::cancelled, failure->message());
 }
 
@@ -327,8 +327,7 @@ Result<> Host::swap(std::string_view module, std::span<const TypeTable* const> t
             try {
                 after_reload(*told[i]);
             } catch (...) {
-                log::error("world.reload_hook_failed", {{"owner", told[i]->scope.name()},
-                                                        {"error", to_error(std::current_exception()).what()}});
+                trace::failed("world.reload_hook_failed", std::current_exception(), {{"owner", told[i]->scope.name()}});
             }
         }
         return error;
@@ -535,8 +534,7 @@ public:
             try {
                 after_reload(*record);
             } catch (...) {
-                log::error("world.reload_hook_failed", {{"owner", record->scope.name()},
-                                                        {"error", to_error(std::current_exception()).what()}});
+                trace::failed("world.reload_hook_failed", std::current_exception(), {{"owner", record->scope.name()}});
             }
         }
         end_ticks();

@@ -65,7 +65,7 @@ protected:
         static constexpr const world::TypeTable* types[] = {&world::table<Arena>};
         host.add_types(types).value();
         host.set_tick_meter({[] { return machine_clock; }, &metrics});
-        executor.on_dropped_failure = [this](const Error& error) { failures.push_back(error.code()); };
+        executor.on_dropped_failure = [this](const Error& error, const std::exception_ptr&) { failures.push_back(error.code()); };
         record = &host.create(world::table<Arena>, 7);
         arena = static_cast<Arena*>(record->object);
     }

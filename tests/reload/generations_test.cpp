@@ -42,7 +42,7 @@ protected:
         use(0);
         walker = start(making(&host));
         other = start(making(&host));
-        machine.executor().on_dropped_failure = [this](const Error& error) { dropped.push_back(error); };
+        machine.executor().on_dropped_failure = [this](const Error& error, const std::exception_ptr&) { dropped.push_back(error); };
     }
     ~Generations() override {
         start([](Generations* t) -> Task<> {

@@ -38,7 +38,7 @@ std::string_view source_path(std::string_view path) {
 
 constinit std::atomic<std::string_view (*)(const Context&)> build_lookup = nullptr;
 
-void gather(Record& record, Level level, std::string_view event, Fields fields,
+void gather(Record& record, Level level, std::string_view event, std::span<const Field> fields,
             const std::source_location& where) {
     record.level = level;
     record.event = clip(event, 128);

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <gyre/log/log.hpp>
+#include <span>
 #include <string_view>
 
 namespace gyre {
@@ -44,7 +45,7 @@ struct Record {
 extern constinit std::atomic<std::string_view (*)(const Context&)> build_lookup;
 
 /// Fills `record` from a call and the current Context; clips what is too long.
-void gather(Record& record, Level level, std::string_view event, Fields fields,
+void gather(Record& record, Level level, std::string_view event, std::span<const Field> fields,
             const std::source_location& where);
 
 std::size_t encoded_bytes(const Record& record);
