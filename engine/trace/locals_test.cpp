@@ -156,6 +156,13 @@ TEST_F(Locals, a_coroutine_after_two_awaits) {
     EXPECT_NE(seen("fixture::after_two_awaits").find("amount=21 player="), std::string::npos);
 }
 
+TEST_F(Locals, a_member_that_awaits) {
+    fixture::member_that_awaits(30);
+    const std::string text = seen("fixture::(anonymous namespace)::Shop::sell");
+    EXPECT_TRUE(text.starts_with("this=0x")) << text;
+    EXPECT_TRUE(text.ends_with(R"( -> {stock=3, name="corner"} price=30 before=4)")) << text;
+}
+
 TEST_F(Locals, each_frame_has_its_own) {
     fixture::called_by_a_helper(3);
     int depth = 0;
