@@ -9,37 +9,53 @@ namespace {
 
 constexpr std::size_t arguments_bytes_max = 2'048;
 
-/// Values of keys that look secret are replaced: {"password":"x"} as {"password":"(secret)"}.
-void hide_secrets(std::string& json) {
-    for (std::size_t at = 0; (at = json.find("\":", at)) != json.npos; at += 2) {
-        const auto begin = json.rfind('"', at - 1);
-        if (at == 0 || begin == json.npos || !config::is_secret_name(std::string_view(json).substr(begin + 1, at - begin - 1))) continue;
-        std::size_t end = at + 2;
-        int depth = 0;
-        for (bool quoted = false; end < json.size(); ++end) {
-            const char c = json[end];
-            if (c == '\\' && quoted) {
-                ++end;
-                continue;
-            }
-            if (c == '"') quoted = !quoted;
-            if (quoted) continue;
-            if (depth == 0 && (c == ',' || c == '}' || c == ']')) break;
-            depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+/// The same with what is at keys that look secret replaced, and addresses with a password in them.
+Bytes without_secrets(BytesView encoded) {
+    struct Open {
+        std::size_t left;  // values to come, keys included
+        bool map;
+    };
+    Reader reader(encoded);
+    Writer writer(Form::names);
+    std::vector<Open> open{{1, false}};
+    bool hide = false;
+    while (!open.empty()) {
+        Open& in = open.back();
+        if (in.left == 0) {
+            open.pop_back();
+            continue;
         }
-        json.replace(at + 2, std::min(end, json.size()) - at - 2, "\"(secret)\"");
+        const bool key = in.map && in.left-- % 2 == 0;
+        if (!in.map) --in.left;
+        if (std::exchange(hide, false)) {
+            if (!reader.skip()) return {};
+            writer.text(config::secret_shown);
+            continue;
+        }
+        const BytesView before = reader.rest();
+        Token token;
+        if (!reader.next(token)) return {};
+        const std::string_view text = token.kind == Kind::text ? std::string_view(reinterpret_cast<const char*>(token.bytes.data()), token.bytes.size()) : std::string_view();
+        hide = key && config::is_secret_name(text);
+        if (config::has_credentials(text)) writer.text(config::secret_shown);
+        else writer.encoded(before.first(before.size() - reader.left()));
+        if (token.kind == Kind::array) open.push_back({token.count, false});
+        if (token.kind == Kind::map) open.push_back({2 * token.count, true});
     }
+    return writer.take();
 }
 
 /// "[7,{\"text\":\"hello\"}]"
-std::string arguments_text(const detail::Arguments& arguments) {
+std::string arguments_text(const detail::Arguments& arguments) try {
+    if (!arguments.named) return "not read";
     if (!arguments.values) return "(secret)";
-    const auto json = msgpack_to_json(arguments.named(arguments));
+    const auto json = msgpack_to_json(without_secrets(arguments.named(arguments)));
     if (!json) return "not kept: more than " + std::to_string(detail::Arguments::kept_max) + " bytes";
     std::string text = *json;
-    hide_secrets(text);
     if (text.size() > arguments_bytes_max) text = text.substr(0, arguments_bytes_max) + "...";
     return text;
+} catch (...) {
+    return "cannot be told";
 }
 
 bool allowed(Caller rule, const CallerId& from, EntityId entity) {

@@ -109,7 +109,7 @@ struct Arguments {
         std::memcpy(kept, bytes.data(), size);
     }
     const void* values;
-    Bytes (*named)(const Arguments&);  ///< With names; empty: they were not kept.
+    Bytes (*named)(const Arguments&);  ///< With names; empty: they were not kept. Null: nothing was read.
     void* kept = nullptr;
     std::size_t size = 0;
 };
@@ -151,38 +151,45 @@ template <auto M>
 Task<> serve(void* object, BytesView arguments, Serving call) {
     using S = signature<M>;
     using Result = typename S::Result;
-    typename S::Parameters values{};
-    Arguments told(described_member<M>().secret ? nullptr : &values, &named_arguments<typename S::Parameters>);
+    bool made = false;  // what parameters start with may throw, too
     try {
-        {
-            Reader reader(arguments);
-            if constexpr (taken_over<typename S::Parameters> && !described_member<M>().secret) told.keep(arguments);
-            if (!Codec<typename S::Parameters>::decode(reader, values) || !reader.finish()) {
-                answer_bad_arguments(reader, full_name<M>, call);
-                co_return;
+        typename S::Parameters values{};
+        made = true;
+        Arguments told(described_member<M>().secret ? nullptr : &values, &named_arguments<typename S::Parameters>);
+        try {
+            {
+                Reader reader(arguments);
+                if constexpr (taken_over<typename S::Parameters> && !described_member<M>().secret) told.keep(arguments);
+                if (!Codec<typename S::Parameters>::decode(reader, values) || !reader.finish()) {
+                    answer_bad_arguments(reader, full_name<M>, call);
+                    co_return;
+                }
             }
-        }
-        std::conditional_t<described_member<M>().serial, std::optional<Semaphore::Permit>, char> turn{};
-        if constexpr (described_member<M>().serial) {
-            if (call.queue) {
-                turn.emplace(co_await call.queue->lock());
-                throw_if_late();
+            std::conditional_t<described_member<M>().serial, std::optional<Semaphore::Permit>, char> turn{};
+            if constexpr (described_member<M>().serial) {
+                if (call.queue) {
+                    turn.emplace(co_await call.queue->lock());
+                    throw_if_late();
+                }
             }
+            auto* self = static_cast<typename S::Class*>(object);
+            const auto start = [self, &values] {
+                return std::apply([self](auto&... v) { return (self->*M)(std::move(v)...); }, values);
+            };
+            if constexpr (is_task<typename S::Returned>) {
+                if constexpr (std::is_void_v<Result>) co_await start();
+                else answer_value<Result>(call, co_await start());
+            } else {
+                if constexpr (std::is_void_v<Result>) start();
+                else answer_value<Result>(call, start());
+            }
+            if constexpr (std::is_void_v<Result>) call.respond(BytesView());
+        } catch (...) {
+            answer_failure(full_name<M>, call, told);
         }
-        auto* self = static_cast<typename S::Class*>(object);
-        const auto start = [self, &values] {
-            return std::apply([self](auto&... v) { return (self->*M)(std::move(v)...); }, values);
-        };
-        if constexpr (is_task<typename S::Returned>) {
-            if constexpr (std::is_void_v<Result>) co_await start();
-            else answer_value<Result>(call, co_await start());
-        } else {
-            if constexpr (std::is_void_v<Result>) start();
-            else answer_value<Result>(call, start());
-        }
-        if constexpr (std::is_void_v<Result>) call.respond(BytesView());
     } catch (...) {
-        answer_failure(full_name<M>, call, told);
+        if (made) throw;
+        answer_failure(full_name<M>, call, Arguments(nullptr, nullptr));
     }
 }
 

@@ -144,6 +144,7 @@ protected:
 private:
     friend struct Chain;
     friend class Pool;
+    friend class JoinBase;
     friend class TaskLister;
     static void resume(Ready& ready) {
         auto& self = static_cast<Waiter&>(ready);

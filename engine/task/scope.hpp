@@ -68,19 +68,28 @@ protected:
             : Waiter(&leave, WaitsFor::join), Joiner(&ended), job_(job) {}
         bool await_ready() {
             throw_if_cancelled();
-            return job_.done();
+            return job_.done() && !job_.failed();
         }
         template <class P>
-        void await_suspend(std::coroutine_handle<P> handle) {
+        bool await_suspend(std::coroutine_handle<P> handle) {
+            if (job_.done()) [[unlikely]] {
+                detail::PromiseBase::pass_failure(job_.root_->failure, handle.promise());
+                return false;
+            }
             Waiter::await_suspend(handle);
             job_.joiner_ = this;
             if (job_.pooled_) start_soon(job_);
+            return true;
         }
 
     protected:
         friend class gyre::TaskLister;
         static void leave(Waiter& self) { static_cast<Awaiter&>(self).job_.joiner_ = nullptr; }
-        static void ended(Joiner& self, Chain&) noexcept { static_cast<Awaiter&>(self).wake(); }
+        static void ended(Joiner& self, Chain& job) noexcept {
+            auto& awaiter = static_cast<Awaiter&>(self);
+            if (job.failed()) [[unlikely]] detail::PromiseBase::pass_failure(job.root_->failure, *awaiter.promise_);
+            awaiter.wake();
+        }
         static void start_soon(Chain& job) noexcept;
         Chain& job_;
     };

@@ -165,9 +165,11 @@ void describe(Report& report, const std::exception_ptr& failure) {
     report.add("error", error.what());
     if (is_error(failure)) report.add("thrown_at", error.where());
     else report.add("type", type_name(failure));
-    if (report.thrown.again) {
-        report.fields.push_back({"again", report.thrown.again});
-        report.thrown.stack.clear();
+    if (report.thrown.place) {
+        if (const auto again = told_again(report.thrown.place)) {
+            report.fields.push_back({"again", again});
+            report.thrown.stack.clear();
+        }
     }
     if (report.thrown.stack.empty() && !report.thrown.awaits.empty()) {
         std::string awaits;

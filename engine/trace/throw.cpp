@@ -25,7 +25,7 @@ namespace gyre::trace {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::size_t slots = 256, frames_max = 48, awaits_max = 12, file_bytes = 112, sites = 256;
+constexpr std::size_t slots = 256, frames_max = 48, awaits_max = 12, file_bytes = 112, site_sets = 64, site_ways = 4;
 constexpr std::size_t frames_with_locals = 4;
 constexpr auto locals_time = std::chrono::milliseconds(5);  // of all frames: the loop waits for it
 constexpr auto site_rest = std::chrono::minutes(1);
@@ -42,12 +42,12 @@ struct Slot {
     std::array<Await, awaits_max> awaits;
     std::size_t await_count = 0;
     std::vector<std::string> locals;
-    bool first = false;
-    std::uint64_t again = 0;
+    std::uintptr_t place = 0;
 };
+/// Where exceptions are thrown. What somebody expects and catches must not use up the turn of what is told.
 struct Site {
     std::uintptr_t pc = 0;
-    Clock::time_point since{};
+    Clock::time_point last{}, read{}, told{};  // of any use; when variables were read; when a stack was told
     std::uint64_t again = 0;
 };
 
@@ -57,7 +57,7 @@ std::atomic<bool> trace_errors = false;
 struct Table {
     std::mutex mutex;
     std::array<Slot, slots> slots_of;
-    std::array<Site, sites> sites_of;
+    std::array<std::array<Site, site_ways>, site_sets> sites_of;
     std::pair<std::uintptr_t, std::uintptr_t> library{};  // libstdc++: it throws for others
 };
 Table& table() {
@@ -93,18 +93,24 @@ const void* address_of(const std::exception_ptr& exception) {
     return object;
 }
 
-/// A place that fails again and again is looked at closely once a minute.
-void take_turn(Table& in, std::uintptr_t pc, Slot& slot) {
-    Site& site = in.sites_of[(pc * 0x9e37'79b9'7f4a'7c15u) >> 56];
-    const auto now = Clock::now();
-    if (site.pc != pc || now - site.since >= site_rest) {
-        site = {pc, now, 0};
-        slot.first = true;
-        slot.again = 0;
-    } else {
-        slot.first = false;
-        slot.again = ++site.again;
+/// Its site, or that of the place nobody asked for the longest.
+Site& site_of(Table& in, std::uintptr_t pc, Clock::time_point now) {
+    auto& set = in.sites_of[(pc * 0x9e37'79b9'7f4a'7c15u) >> 58];
+    static_assert(site_sets == 64);
+    auto found = std::find_if(set.begin(), set.end(), [&](const Site& site) { return site.pc == pc; });
+    if (found == set.end()) {
+        found = std::min_element(set.begin(), set.end(), [](const Site& a, const Site& b) { return a.last < b.last; });
+        *found = {};
+        found->pc = pc;
     }
+    found->last = now;
+    return *found;
+}
+/// Once a minute.
+bool take_turn(Clock::time_point& before, Clock::time_point now) {
+    if (before != Clock::time_point{} && now - before < site_rest) return false;
+    before = now;
+    return true;
 }
 
 bool is_error(const std::type_info& type, void* object) {
@@ -116,7 +122,6 @@ bool is_error(const std::type_info& type, void* object) {
     const std::size_t count = capture(frames, 2);  // this and the hook
     Table& in = table();
     std::vector<std::string> locals_of;
-    bool first = false;
     std::size_t user = 0;  // the first frame that is not of the standard library
     while (user + 1 < count && frames[user].pc >= in.library.first && frames[user].pc < in.library.second) ++user;
     {
@@ -127,10 +132,10 @@ bool is_error(const std::type_info& type, void* object) {
         for (std::size_t i = 0; i < count; ++i) slot.stack[i] = frames[i].pc;
         slot.await_count = 0;
         slot.locals.clear();
-        take_turn(in, frames[user].pc, slot);
-        first = slot.first;
+        slot.place = count ? frames[user].pc : 0;
+        const auto now = Clock::now();
+        if (!indexed() || !take_turn(site_of(in, slot.place, now).read, now)) return;
     }
-    if (!first || !indexed()) return;
     static thread_local bool reading = false;  // what reads variables may throw
     if (std::exchange(reading, true)) return;
     locals_of.resize(user);
@@ -146,16 +151,17 @@ bool is_error(const std::type_info& type, void* object) {
 }
 
 /// For the awaits it will pass.
+void claim(Slot& slot, const void* object) {
+    slot.object.store(object, std::memory_order_relaxed);
+    slot.frames = 0;
+    slot.await_count = 0;
+    slot.place = 0;
+    if (!slot.locals.empty()) slot.locals.clear();
+}
 void remember_error(const void* object) {
     Table& in = table();
     const std::lock_guard lock(in.mutex);
-    Slot& slot = slot_of(in, object);
-    slot.object = object;
-    slot.frames = 0;
-    slot.await_count = 0;
-    slot.first = false;
-    slot.again = 0;
-    if (!slot.locals.empty()) slot.locals.clear();
+    claim(slot_of(in, object), object);
 }
 
 /// It was caught in a task, and goes on in the one that awaits it here.
@@ -164,6 +170,7 @@ void passed_await(const std::exception_ptr& failure, const std::source_location&
     const void* object = address_of(failure);
     const std::lock_guard lock(in.mutex);
     Slot& slot = slot_of(in, object);
+    if (slot.object == nullptr) claim(slot, object);  // made, not thrown
     if (slot.object != object || slot.await_count == awaits_max) return;
     std::string_view file = where.file_name();
     if (file.size() > file_bytes) file.remove_prefix(file.size() - file_bytes);
@@ -209,9 +216,17 @@ Thrown thrown(const std::exception_ptr& exception) {
         found.awaits.push_back(std::string(await.file.data(), await.file_size) + ":" + std::to_string(await.line) + ":" + std::to_string(await.column));
     }
     found.locals = slot.locals;
-    found.first = slot.first;
-    found.again = slot.again;
+    found.place = slot.place;
     return found;
+}
+
+std::uint64_t told_again(std::uintptr_t place) {
+    Table& in = table();
+    const auto now = Clock::now();
+    const std::lock_guard lock(in.mutex);
+    Site& site = site_of(in, place, now);
+    if (take_turn(site.told, now)) return site.again = 0;
+    return ++site.again;
 }
 
 void set_trace_errors(bool on) noexcept { trace_errors.store(on, std::memory_order_relaxed); }

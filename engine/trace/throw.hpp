@@ -14,10 +14,12 @@ struct Thrown {
     std::vector<std::uintptr_t> stack;  ///< Innermost first; empty: of an Error, or forgotten.
     std::vector<std::string> locals;    ///< "a=1 b=2", beside the first frames of `stack`; not every time.
     std::vector<std::string> awaits;    ///< "path:line:column", innermost first.
-    bool first = false;                 ///< Of its place within a minute.
-    std::uint64_t again = 0;            ///< Exceptions of its place since the first.
+    std::uintptr_t place = 0;           ///< In the first function of the stack that is not of the standard library.
 };
 Thrown thrown(const std::exception_ptr& exception);
+/// For who tells of it with its stack, once a minute for each place: how often this one was told of since.
+/// 0: now is the turn.
+std::uint64_t told_again(std::uintptr_t place);
 
 /// Errors keep their stacks, too. Off: clients can cause them at will.
 void set_trace_errors(bool on) noexcept;
