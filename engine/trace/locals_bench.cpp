@@ -1,7 +1,9 @@
 #include <benchmark/benchmark.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <fstream>
 #include <gyre/trace/frames.hpp>
 #include <gyre/trace/locals.hpp>
@@ -57,7 +59,13 @@ void trace_resolve_a_frame(benchmark::State& state) {
     const std::size_t count = capture(frames);
     // The function that called, not its helper.
     for (std::size_t i = 1; i < count; ++i) {
+        const auto begin = std::chrono::steady_clock::now();
         const std::string text = locals(frames[i], enough);
+        const std::chrono::duration<double, std::micro> took =
+            std::chrono::steady_clock::now() - begin;
+        static double first = 0;
+        first = std::max(first, took.count());
+        current->counters["first_us"] = first;
         if (text.empty()) continue;
         current->counters["bytes"] = static_cast<double>(text.size());
         for (auto _ : *current) benchmark::DoNotOptimize(locals(frames[i], enough));

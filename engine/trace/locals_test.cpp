@@ -95,7 +95,7 @@ TEST_F(Locals, types_of_the_library) {
         R"(name="bob" long_name="a name that is too long to lie within its own string object" view="seen" list=[1, 2, 3] )"
         R"(names=["n", "n", "n", "n", "n", "n", "n", "n", ... 20 in all] empty=[] some=5 none=none owned=nullptr )"
         R"(shared= -> 9 pause=1500ms fraction=0.25s minutes=3min when=42ns id=12345 three=[1, 2, 3] )"
-        R"(map=[... 2 in all] pair={first=1, second='p'} tuple={1, "two", true} variant={alternative 1})");
+        R"(map=[... 2 in all] pair={first=1, second='p'} tuple={1, "two", true} variant={alternative 1} atomic=6 path="/tmp/x")");
 }
 
 TEST_F(Locals, structures) {

@@ -2,6 +2,7 @@
 
 #include <dwarf.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace gyre::trace::detail {
@@ -119,6 +120,43 @@ void Layouts::read_members(Dwarf_Die& type, Layout& layout) {
     }());
 }
 
+void Layouts::recognize(Layout& layout) {
+    struct Known {
+        std::string_view name;  // begins so
+        Kind kind;
+        const char* members[3];  // all are there; of a wrapper the first is what it holds
+    };
+    static constexpr Known known[] = {
+        {"basic_string<char,", Kind::string, {"_M_p", "_M_string_length"}},
+        {"basic_string_view<char,", Kind::string_view, {"_M_str", "_M_len"}},
+        {"vector<bool,", Kind::structure, {}},
+        {"vector<", Kind::vector, {"_M_start", "_M_finish", "_M_end_of_storage"}},
+        {"optional<", Kind::optional, {"_M_engaged", "_M_value"}},
+        {"unique_ptr<", Kind::smart_pointer, {"_M_head_impl"}},
+        {"shared_ptr<", Kind::smart_pointer, {"_M_ptr"}},
+        {"duration<", Kind::duration, {"__r"}},
+        {"time_point<", Kind::duration, {"__r"}},
+        {"Id<", Kind::wrapper, {"value"}},
+        {"atomic<", Kind::wrapper, {"_M_i"}},
+        {"atomic<", Kind::wrapper, {"_M_p"}},
+        {"path", Kind::wrapper, {"_M_pathname"}},
+        {"variant<", Kind::variant, {"_M_index"}},
+        {"tuple<", Kind::tuple, {}},
+        {"list<", Kind::counted, {"_M_size"}},
+        {"", Kind::counted, {"_M_element_count"}},
+        {"", Kind::counted, {"_M_node_count"}},
+    };
+    for (const auto& one : known) {
+        if (!layout.name.starts_with(one.name)) continue;
+        if (!std::ranges::all_of(
+                one.members, [&](const char* member) { return !member || find(layout, member); }))
+            continue;
+        layout.kind = one.kind;
+        if (one.kind == Kind::wrapper) layout.inside = one.members[0];
+        return;
+    }
+}
+
 Layout Layouts::read(Dwarf_Die type) {
     Layout layout;
     if (const char* name = dwarf_diename(&type)) layout.name = name;
@@ -201,35 +239,10 @@ Layout Layouts::read(Dwarf_Die type) {
             if (flag(type, DW_AT_declaration)) break;
             layout.kind = Kind::structure;
             read_members(type, layout);
-            const std::string_view name = layout.name;
-            const auto has = [&](std::string_view member) {
-                return static_cast<bool>(find(layout, member));
-            };
-            const auto begins = [name](std::string_view with) { return name.starts_with(with); };
-            const Kind kind =
-                begins("basic_string<char,") && has("_M_p") && has("_M_string_length")
-                    ? Kind::string
-                : begins("basic_string_view<char,") && has("_M_str") && has("_M_len")
-                    ? Kind::string_view
-                : begins("vector<") && !begins("vector<bool") && has("_M_start") &&
-                        has("_M_finish") && has("_M_end_of_storage")
-                    ? Kind::vector
-                : begins("optional<") && has("_M_engaged") && has("_M_value") ? Kind::optional
-                : begins("unique_ptr<") && has("_M_head_impl")                ? Kind::smart_pointer
-                : begins("shared_ptr<") && has("_M_ptr")                      ? Kind::smart_pointer
-                : begins("duration<") && has("__r")                           ? Kind::duration
-                : begins("time_point<") && has("__r")                         ? Kind::duration
-                : begins("Id<") && layout.members.size() == 1 && has("value") ? Kind::id
-                : begins("variant<") && has("_M_index")                       ? Kind::variant
-                : has("_M_element_count") || has("_M_node_count") ||
-                        (begins("list<") && has("_M_size"))
-                    ? Kind::counted
-                : begins("tuple<") ? Kind::tuple
-                                   : Kind::structure;
-            layout.kind = kind;
-            if (kind == Kind::duration) {
+            recognize(layout);
+            if (layout.kind == Kind::duration) {
                 const auto count = find(layout, "__d");
-                layout.unit = unit_of(count ? of(count.type).name : name);
+                layout.unit = unit_of(count ? of(count.type).name : layout.name);
             }
             break;
         }

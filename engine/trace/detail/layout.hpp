@@ -29,7 +29,7 @@ enum class Kind : std::uint8_t {
     optional,
     smart_pointer,
     duration,
-    id,
+    wrapper,  // shown as the one value it holds: an Id, an atomic, a path
     variant,
     counted,  // another container of the library: only its size
     tuple,
@@ -52,7 +52,8 @@ struct Layout {
     std::vector<Member> members;
     std::vector<std::uint64_t> counts;  // of an array, a dimension each
     std::vector<std::pair<std::int64_t, const char*>> enumerators;
-    std::string unit;  // of a duration
+    std::string unit;         // of a duration
+    const char* inside = "";  // the member of a wrapper
 };
 
 /// The types of one file, each looked at once.
@@ -76,6 +77,7 @@ public:
 private:
     Found find(const Layout& layout, std::string_view name, int depth, int& steps);
     Layout read(Dwarf_Die type);
+    void recognize(Layout& layout);  // types of the library
     void read_members(Dwarf_Die& type, Layout& layout);
     std::unordered_map<const void*, std::unique_ptr<Layout>> known_;
 };

@@ -198,8 +198,10 @@ void Printer::value(const Dwarf_Die& type, const Bytes& at, Level level) {
             value(count.type, at.at(count.offset), level);
             return add(layout.unit);
         }
-        case Kind::id:
-            return value(layout.members.front().type, at.at(layout.members.front().offset), level);
+        case Kind::wrapper: {
+            const auto inside = layouts_.find(layout, layout.inside);
+            return value(inside.type, at.at(inside.offset), level);
+        }
         case Kind::variant: {
             const auto index = layouts_.find(layout, "_M_index");
             add("{alternative ");
