@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <gyre/world/changes.hpp>
 
 /// What `gyre reload` and the nodes tell each other.
