@@ -17,7 +17,7 @@ struct LocalsLimits {
 /// that are in scope at its pc and declared before it. Those that the compiler removed are left
 /// out; empty: no debug information, or not indexed. Names that look secret are shown as (secret).
 /// Reads memory through the kernel: a wild pointer is <unreadable>. Never throws. Any thread.
-/// Cost: about 0.1 ms; the first one of a function up to 3 ms.
+/// Cost: 0.1 ms for 20 variables; half a millisecond when their types are seen first.
 std::string locals(const FrameState& frame, const LocalsLimits& limits = {});
 
 }  // namespace gyre::trace

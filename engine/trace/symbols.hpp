@@ -25,7 +25,7 @@ std::string shortened(std::string function);
 
 /// After a library was loaded or unloaded: index() has to run again. Cheap.
 void modules_changed() noexcept;
-/// Reads the debug information of all that is loaded: about 0.1 s the first time, then of what is new.
+/// Reads the debug information of all that is loaded: 0.1 s and 14 MB for a release build, then of what is new.
 /// Blocks: for a pool.
 void index();
 bool indexed() noexcept;  ///< Of all that is loaded.
