@@ -40,6 +40,16 @@ int call(const CallOptions& options);
 
 int down(const std::string& data);
 
+struct ConfigOptions {
+    node::ProcessOptions process;
+    std::string key;        ///< Of show: a section, or empty. Of explain: a key.
+    bool json = false, defaults = false;
+};
+int check_config(const ConfigOptions& options);    ///< Is it one that a cluster starts with?
+int show_config(const ConfigOptions& options);     ///< What is set, and where.
+int explain_config(const ConfigOptions& options);  ///< One key.
+int print_schema(const ConfigOptions& options);    ///< JSON Schema.
+
 struct CheckOptions {
     std::string file;    ///< Name or path of a module.
     std::string expect;  ///< JSON file with module::Expectations; empty: none.

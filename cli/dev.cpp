@@ -107,6 +107,7 @@ private:
         const auto& process = options_.up.process;
         Spawn what{{own_executable(), "up", "--data", process.data}};
         if (!process.config_file.empty()) what.command.insert(what.command.end(), {"--config", process.config_file});
+        if (!process.profile.empty()) what.command.insert(what.command.end(), {"--profile", process.profile});
         for (const auto& set : process.set) what.command.insert(what.command.end(), {"--set", set});
         if (process.first_port) what.command.insert(what.command.end(), {"--ports", std::to_string(*process.first_port)});
         if (options_.up.processes) what.command.push_back("--processes");

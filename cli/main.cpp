@@ -18,12 +18,17 @@ void add_data(CLI::App& command, std::string& data) {
         ->capture_default_str();
 }
 
-void add_process_options(CLI::App& command, node::ProcessOptions& options) {
-    add_data(command, options.data);
+void add_config_options(CLI::App& command, node::ProcessOptions& options) {
     command.add_option("--config", options.config_file, "configuration (gyre.json, if it is there)");
+    command.add_option("--profile", options.profile, "which of its $profiles counts")->envname("GYRE_PROFILE");
     command.add_option("--set", options.set, "one value over the configuration: cluster.zone=3")
         ->type_name("KEY=VALUE")
         ->allow_extra_args(false);
+}
+
+void add_process_options(CLI::App& command, node::ProcessOptions& options) {
+    add_data(command, options.data);
+    add_config_options(command, options);
     command.add_option("--log", options.log_format, "how the log is written: text, or json (an object a line)")
         ->check(CLI::IsMember({"text", "json"}));
     command.add_option("--ports", options.first_port,
@@ -163,6 +168,23 @@ int run(int argc, char** argv) {
     auto* down_command = app.add_subcommand("down", "end a cluster as Ctrl-C does, and wait for its end");
     add_data(*down_command, data);
     down_command->callback([&] { code = down(data); });
+
+    ConfigOptions config_options;
+    auto* config_command = app.add_subcommand("config", "look at the configuration; nothing is started");
+    config_command->require_subcommand(1);
+    auto* config_check = config_command->add_subcommand("check", "say whether a cluster could start with it, or all that is wrong");
+    auto* config_show = config_command->add_subcommand("show", "list what is set, and where; secrets are hidden");
+    config_show->add_option("section", config_options.key, "only this section");
+    config_show->add_flag("--json", config_options.json, "as JSON");
+    config_show->add_flag("--defaults", config_options.defaults, "also what nobody sets");
+    auto* config_explain = config_command->add_subcommand("explain", "tell all of a key: gyre config explain gate.max_sessions");
+    config_explain->add_option("key", config_options.key, "as in --set: cluster.nodes[0].port")->required();
+    auto* config_schema = config_command->add_subcommand("schema", "print the JSON Schema of gyre.json, for editors");
+    for (auto [command, action] : {std::pair(config_check, &check_config), std::pair(config_show, &show_config),
+                                std::pair(config_explain, &explain_config), std::pair(config_schema, &print_schema)}) {
+        add_config_options(*command, config_options.process);
+        command->callback([&config_options, &code, run_it = action] { code = run_it(config_options); });
+    }
 
     CheckOptions check_options;
     auto* module_command = app.add_subcommand("module", "look at the code of games and services");

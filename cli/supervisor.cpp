@@ -105,6 +105,7 @@ void Supervisor::add_nodes() {
     std::vector<std::string> base = {own_executable(), "node", "--data", folder_.path()};
     const auto& process = options_.process;
     if (!process.config_file.empty()) base.insert(base.end(), {"--config", process.config_file});
+    if (!process.profile.empty()) base.insert(base.end(), {"--profile", process.profile});
     for (const auto& assignment : process.set) base.insert(base.end(), {"--set", assignment});
     if (!process.log_format.empty()) base.insert(base.end(), {"--log", process.log_format});
     const auto add = [this, &base](std::string name, std::string role) {

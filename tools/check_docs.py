@@ -6,7 +6,6 @@
 - Relative links and their anchors exist.
 - A C++ block after `<!-- code: FILE -->` stands in FILE as it is, but for its indent.
 - README.zh.md has the headings, code blocks and links of README.md; the map of folders is complete.
-- docs/configuration.md has every key of gyre.json, no other, and their defaults.
 - docs/errors.md has every error code of the sources, no other.
 - Subcommands and options of `gyre` and `./dev` that are shown exist.
 """
@@ -17,7 +16,6 @@ from pathlib import Path
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} +(.*)$", re.M)
 FENCE = re.compile(r"(?:^<!-- code: (\S+) -->\n)?^```(\w*)\n(.*?)^```$", re.M | re.S)
-SECTION_OF = re.compile(r'config_section = "(\w+)";')
 # Codes that only tests of the engine or of other programs can see.
 CODE_SOURCES = ("engine", "services", "games", "sdk", "cli")
 CODES = (re.compile(r'\bError\(\s*"([a-z]+(?:_[a-z]+)*)"'),
@@ -134,87 +132,6 @@ class Docs:
         for name in sorted(shown - there):
             self.problem(page, 1, f"the map of the folders has {name}/, which does not exist")
 
-    # ---- configuration
-
-    @staticmethod
-    def body(text, at):
-        """The braces that open after `at`."""
-        begin = text.index("{", at)
-        depth = 0
-        for i in range(begin, len(text)):
-            depth += {"{": 1, "}": -1}.get(text[i], 0)
-            if depth == 0:
-                return text[begin + 1:i]
-        return ""
-
-    def structs(self):
-        """name -> {field: (type, default)} of described structs whose name or comment says configuration."""
-        structs, sections = {}, {}
-        for path in self.sources("engine", "services", "games"):
-            text = path.read_text()
-            for match in re.finditer(r"^struct (\w+)(?: final)? \{", text, re.M):
-                body = self.body(text, match.start())
-                names = re.findall(r"field<&%s::(\w+)>" % match[1], body)
-                if not names:
-                    continue
-                section = SECTION_OF.search(body)
-                if section:
-                    sections[section[1]] = match[1]
-                if not section and match[1] not in ("NodeSpec", "Timeouts", "RegistryConfig"):
-                    continue
-                members = {}
-                plain = re.sub(r"//[^\n]*", "", body.split("describe()")[0])
-                for name in names:
-                    at = re.search(r"\b%s\s*(?:=\s*((?:\{[^}]*\}|\"[^\"]*\"|[^,;{])+)|\{([^{}]*)\})?\s*[,;]" % name, plain)
-                    kind = re.findall(r"([\w:]+(?:<[^;=]*?>)?)\s+(?:\w+[^;]*,\s*)?\b%s\b" % name, plain)
-                    default = (at[1] or at[2] or "").strip() if at else ""
-                    members[name] = (kind[0] if kind else "", default)
-                structs.setdefault(match[1], members)
-        return structs, sections
-
-    def keys(self, structs, name, prefix=""):
-        for key, (kind, default) in structs[name].items():
-            inner = re.sub(r"^std::vector<(.*)>$", r"\1", kind).split("::")[-1]
-            if inner in structs:
-                yield from self.keys(structs, inner, prefix + key + ("[]." if "vector" in kind else "."))
-            else:
-                yield prefix + key, default
-
-    @staticmethod
-    def number(text):
-        """A documented or written default as a number, durations in ms; None when it is none."""
-        match = re.fullmatch(r'"?(-?[\d\']+(?:\.\d+)?)(ms|s|min|h)?"?', text.replace("_", "").strip())
-        if not match:
-            return None
-        scale = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, None: 1}[match[2]]
-        return float(match[1].replace("'", "")) * scale
-
-    def check_configuration(self):
-        page = self.root / "docs/configuration.md"
-        shown, section = {}, None
-        for at, line in enumerate(page.read_text().split("\n"), 1):
-            heading = re.match(r"## (\w+)$", line)
-            if line.startswith("## "):
-                section = heading[1] if heading else None
-            row = re.match(r"\| `([\w.\[\]]+)` \|([^|]*)\|([^|]*)\|", line)
-            if row and section:
-                shown[f"{section}.{row[1]}"] = (at, row[3].strip().strip("`"))
-        structs, sections = self.structs()
-        there = {}
-        for section, name in sections.items():
-            there.update({f"{section}.{key}": default for key, default in self.keys(structs, name)})
-        for key in sorted(there.keys() - shown.keys()):
-            self.problem(page, 1, f"lacks {key}")
-        for key in sorted(shown.keys() - there.keys()):
-            self.problem(page, shown[key][0], f"{key}: no such key in the sources")
-        for key in sorted(there.keys() & shown.keys()):
-            at, said = shown[key]
-            real = self.number(there[key] or "0") if there[key] != "" else None
-            if real is not None and self.number(said) != real:
-                self.problem(page, at, f"{key}: default {said}, the sources say {there[key]}")
-        if len(there) < 20:
-            self.problem(page, 1, f"only {len(there)} keys were found in the sources: this check is broken")
-
     # ---- errors
 
     def check_errors(self):
@@ -264,7 +181,7 @@ class Docs:
 
     def run(self):
         for check in (self.check_links, self.check_code, self.check_translation, self.check_map,
-                      self.check_configuration, self.check_errors, self.check_commands):
+                      self.check_errors, self.check_commands):
             check()
         return self.problems
 

@@ -46,19 +46,6 @@ class CheckDocsTest(unittest.TestCase):
             changed = dict(files, **{"README.zh.md": files["README.zh.md"].replace(old, new)})
             self.assertEqual(len(self.problems("check_translation", changed)), 1, old)
 
-    def test_configuration(self):
-        source = ('struct GateConfig {\n    static constexpr std::string_view config_section = "gate";\n    std::uint32_t players = 1\'000;  ///< At a time.\n'
-                  '    Timeouts times;\n    static consteval auto describe() {\n        return type<GateConfig>("GateConfig", '
-                  'field<&GateConfig::players>(), field<&GateConfig::times>());\n    }\n};\n'
-                  'struct Timeouts {\n    std::chrono::milliseconds call{3000};\n    static consteval auto describe() {\n'
-                  '        return type<Timeouts>("Timeouts", field<&Timeouts::call>());\n    }\n};\n')
-        rows = "## gate\n| `players` | integer | `1000` | | |\n| `times.call` | duration | `3s` | | |\n"
-        files = {"services/gate.cpp": source, "docs/configuration.md": rows}
-        self.assertEqual(self.problems("check_configuration", files), [])
-        for old, new, said in (("`1000`", "`100`", "default"), ("3s", "2s", "default"), ("times.call", "times.wait", "")):
-            found = self.problems("check_configuration", dict(files, **{"docs/configuration.md": rows.replace(old, new)}))
-            self.assertTrue(found and said in found[0], old)
-
     def test_errors(self):
         files = {"services/a.cpp": 'throw Error("no_match", "");\nResponse::error(409, "name_taken", "");\n',
                  "docs/errors.md": "| `no_match` |\n| `name_taken` |\n"}

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <gyre/codec/json.hpp>
 #include <gyre/config/config.hpp>
+#include <gyre/config/schema.hpp>
 #include <gyre/config/secrets.hpp>
 #include <set>
 
@@ -17,11 +18,17 @@ using detail::Node;
 struct Redaction {
     std::set<std::string, std::less<>> keys;  // of fields marked secret
     const std::function<bool(std::string_view)>& also;
+    const std::vector<SectionShape> shapes;  // of what is declared
 
     bool hides(const Node& node, const std::string& path) const {
         if (node.secret || keys.contains(path) || (also && also(path))) return true;
-        return (node.is_scalar() && node.kind != Kind::nil && node.kind != Kind::boolean && is_secret_name(path)) ||
+        return (node.is_scalar() && node.kind != Kind::nil && node.kind != Kind::boolean && is_secret_name(path) && !is_number(path)) ||
                has_credentials(node.text);
+    }
+    /// "token_minutes" sounds like one.
+    bool is_number(const std::string& path) const {
+        const auto key = find_key(shapes, path);
+        return key && key->shape.kind != Shape::Kind::text && key->shape.kind != Shape::Kind::any;
     }
 };
 
@@ -144,7 +151,7 @@ Result<std::string> Document::to_json() const {
 Result<std::string> Document::to_redacted_json(const std::function<bool(std::string_view key)>& also) const {
     if (const auto faults = tree_->all_faults(); !faults.empty()) return to_error(faults.problems());
     const auto keys = tree_->secret_keys();
-    return json_of(redacted(tree_->expanded().root, "", {{keys.begin(), keys.end()}, also}), true);
+    return json_of(redacted(tree_->expanded().root, "", {{keys.begin(), keys.end()}, also, shapes_of(*this)}), true);
 }
 
 Explanation Document::explain(std::string_view key) const {
@@ -156,7 +163,7 @@ Explanation Document::explain(std::string_view key) const {
     bool hidden = false;
     const auto keys = tree_->secret_keys();
     const std::function<bool(std::string_view)> none;
-    const Redaction redaction{{keys.begin(), keys.end()}, none};
+    const Redaction redaction{{keys.begin(), keys.end()}, none, shapes_of(*this)};
     for (const auto& segment : detail::split_path(key)) {
         const Node* next = at->step(segment);
         if (!next) return why;

@@ -102,11 +102,8 @@ std::string describe(const Key& key) {
     std::string text = key.about;
     const auto add = [&text](const std::string& more) { text += (text.empty() ? "" : "; ") + more; };
     if (!key.unit.empty()) add("unit: " + key.unit);
-    if (key.shape.kind == Kind::duration) {
-        if (!key.shape.min.empty() && !key.shape.max.empty()) add(key.shape.min + " to " + key.shape.max);
-        else if (!key.shape.min.empty()) add("at least " + key.shape.min);
-        else if (!key.shape.max.empty()) add("at most " + key.shape.max);
-    }
+    if (key.shape.kind == Kind::duration)
+        if (const std::string range = range_in_words(key.shape); !range.empty()) add(range);
     return text;
 }
 
@@ -119,11 +116,9 @@ void write_key(JsonText& out, const Key& key, bool live) {
         else if (!key.shape.standard.empty()) out.member("default", key.shape.standard);
         out.member("x-gyre-effect", live ? R"("live")" : R"("restart")");
         if (!key.unit.empty()) out.member("x-gyre-unit", detail::json_text(key.unit));
-        if (key.shape.kind == Kind::duration) {
-            if (!key.shape.min.empty()) out.member("x-gyre-min", detail::json_text(key.shape.min));
-            if (!key.shape.max.empty()) out.member("x-gyre-max", detail::json_text(key.shape.max));
-        }
-        if (key.shape.bounded) out.member("x-gyre-bounded", "true");
+        out.member("x-gyre-type", detail::json_text(type_in_words(key.shape)));
+        if (const std::string range = range_in_words(key.shape); !range.empty()) out.member("x-gyre-range", detail::json_text(range));
+        if (!key.about.empty()) out.member("x-gyre-about", detail::json_text(key.about));
     }
     if (may_be_macro(key.shape)) {
         out.name("anyOf");
@@ -256,6 +251,11 @@ std::string type_in_words(const Shape& shape) {
     return all;
 }
 
+std::string range_in_words(const Shape& shape) {
+    if (shape.has_min && shape.has_max) return shape.min + " to " + shape.max;
+    return shape.has_min ? "at least " + shape.min : shape.has_max ? "at most " + shape.max : "";
+}
+
 std::string json_schema(std::span<const SectionShape> sections) {
     JsonText out;
     const auto write_sections = [&] {
@@ -282,7 +282,7 @@ std::string json_schema(std::span<const SectionShape> sections) {
     out.name("$defs");
     out.open('{');
     out.member("macro", R"({"type": "string", "pattern": "\\$", "description": "\"$NAME$\", \"${env:NAME:-default}\" or \"${file:/path}\""})");
-    out.member("include", R"({"type": ["string", "array"], "items": {"type": "string"}, "description": "files whose values this object begins with"})");
+    out.member("include", R"({"type": ["string", "array"], "items": {"type": "string"}, "description": "files that this object begins with; what it says itself is stronger"})");
     out.member("profile", R"({"$ref": "#/$defs/sections", "unevaluatedProperties": false})");
     out.name("sections");
     out.open('{');

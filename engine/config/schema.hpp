@@ -12,7 +12,7 @@ struct Shape {
     Kind kind = Kind::any;
     bool optional = false;   ///< May be null.
     std::string min, max;    ///< "576", "0.5", "10ms"; empty: none. Of an integer at least those of its type.
-    bool bounded = false;    ///< A range was given: min and max are not only those of the type.
+    bool has_min = false, has_max = false;  ///< They were given, and are not only those of the type.
     std::string standard;    ///< The default as JSON; of an object, what its keys say.
     std::vector<std::string> choices;
     std::vector<Shape> element;  ///< Of a list or a map: one.
@@ -43,6 +43,8 @@ void each_key(const SectionShape& section, const std::function<void(const std::s
 
 /// For people: "integer", "list of text", "`embedded`, `etcd`".
 std::string type_in_words(const Shape& shape);
+/// "1 to 64", "at least 10ms"; empty: any of its type.
+std::string range_in_words(const Shape& shape);
 
 /// JSON Schema (draft 2020-12) of a file with these sections.
 std::string json_schema(std::span<const SectionShape> sections);
@@ -135,7 +137,8 @@ Shape shape_of(const T& standard, const gyre::detail::TypesSeen* outer) {
             key.shape = shape_of(standard.*F::pointer, &here);
             using V = gyre::detail::Ranged<typename F::Value>;
             if constexpr (!std::is_void_v<V>) {
-                key.shape.bounded = field.bounds.any();
+                key.shape.has_min = field.bounds.has_min;
+                key.shape.has_max = field.bounds.has_max;
                 const auto end = [](V value) {
                     if constexpr (gyre::detail::is_duration<V>)
                         return duration_text(std::chrono::duration_cast<Duration>(value));

@@ -1,9 +1,7 @@
 #include <gyre/codec/json.hpp>
 #include <gyre/config/schema.hpp>
-#include <gyre/config/secrets.hpp>
 #include <gyre/node/config_change.hpp>
 
-#include <algorithm>
 #include <map>
 
 namespace gyre::node {
@@ -31,8 +29,7 @@ bool flatten(Reader& reader, const std::string& path, Leaves& leaves) {
     return true;
 }
 
-Result<Leaves> leaves_of(const config::Document& document) {
-    const auto json = document.to_json();
+Result<Leaves> leaves_of(const Result<std::string>& json) {
     if (!json) return json.error();
     const auto bytes = json_to_msgpack(*json);
     if (!bytes) return bytes.error();
@@ -40,16 +37,6 @@ Result<Leaves> leaves_of(const config::Document& document) {
     Reader reader(*bytes);
     if (!flatten(reader, "", leaves)) return Error(errc::bad_config, "it is nested too deep");
     return leaves;
-}
-
-/// Of those that nobody declared.
-bool looks_secret(const std::string& key, const std::string& value) {
-    return (value.starts_with('"') || value.starts_with('[')) && (config::is_secret_name(key) || config::has_credentials(value));
-}
-
-std::string shown(const std::optional<config::Key>& known, const std::string& key, const std::string& value) {
-    const bool hidden = !value.empty() && ((known && known->secret) || looks_secret(key, value));
-    return hidden ? std::string(config::secret_shown) : value;
 }
 
 TakesEffect effect_of(const std::optional<config::Key>& known) {
@@ -60,22 +47,28 @@ TakesEffect effect_of(const std::optional<config::Key>& known) {
 }  // namespace
 
 Result<std::vector<ConfigChange>> diff(const config::Document& before, const config::Document& after) {
-    const auto old = leaves_of(before), now = leaves_of(after);
+    const auto old = leaves_of(before.to_json()), now = leaves_of(after.to_json());
     if (!old) return old.error();
     if (!now) return now.error();
     Leaves keys = *old;
     keys.insert(now->begin(), now->end());
     const auto sections = config::shapes_of(before);
+    config::Document next = after;
+    const config::Declaration declared(next, before.sections());
+    const auto old_shown = leaves_of(before.to_redacted_json()), now_shown = leaves_of(next.to_redacted_json());
+    if (!old_shown) return old_shown.error();
+    if (!now_shown) return now_shown.error();
     std::vector<ConfigChange> changes;
     for (const auto& [key, unused] : keys) {
         const auto at = [&key](const Leaves& leaves) {
             const auto found = leaves.find(key);
-            return found == leaves.end() ? std::string() : found->second;
+            if (found == leaves.end()) return std::string();
+            return found->second == "\"(secret)\"" ? "(secret)" : found->second;
         };
         const std::string was = at(*old), is = at(*now);
         if (was == is) continue;
         const auto known = config::find_key(sections, key);
-        changes.push_back({key, shown(known, key, was), shown(known, key, is), effect_of(known)});
+        changes.push_back({key, at(*old_shown), at(*now_shown), effect_of(known)});
     }
     return changes;
 }

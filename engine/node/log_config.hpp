@@ -28,7 +28,7 @@ struct LogConfig {
             field<&LogConfig::rotate>(live, about("when a new file begins: `midnight`, `H`, `6H`, `D`, `W0` to `W6`, ...; empty: by size only")),
             field<&LogConfig::local_time>(live, about("times and rotation are local; else UTC")),
             field<&LogConfig::file_mib>(live, range(1, 1'048'576), unit("MiB"), about("a file that has grown so large ends")),
-            field<&LogConfig::files_kept>(live, range(0, 1000), about("old files")),
+            field<&LogConfig::files_kept>(live, range(0, 1000), about("old files that are kept")),
             field<&LogConfig::kept_mib>(live, range(0, 16'777'216), unit("MiB"), about("of all old files; 0: no limit")),
             field<&LogConfig::gzip>(live, about("old files are compressed")),
             field<&LogConfig::ring_kib>(live, range(64, 1'048'576), unit("KiB"), about("lines that wait for the writer; a power of two")));

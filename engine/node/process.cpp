@@ -6,6 +6,7 @@
 #include <gyre/log/log.hpp>
 #include <gyre/module/loader.hpp>
 #include <gyre/node/log_config.hpp>
+#include <gyre/node/known_sections.hpp>
 #include <gyre/node/node_runtime.hpp>
 #include <gyre/node/reload_config.hpp>
 #include <gyre/node/process.hpp>
@@ -387,26 +388,34 @@ std::size_t stop_rank(std::string_view role) {
     return at == std::end(order) ? 1 : static_cast<std::size_t>(at - std::begin(order));
 }
 
-Result<Setup> read_setup(const ProcessOptions& options, const DataFolder& folder) {
+Result<config::Document> read_document(const ProcessOptions& options) {
     std::string path = options.config_file;
     if (path.empty() && ::access("gyre.json", F_OK) == 0) path = "gyre.json";
-    auto document = path.empty() ? Result<config::Document>(config::Document()) : config::Document::from_file(path);
-    if (!document) return document.error();
+    const config::LoadOptions how{.profile = options.profile};
+    auto document = path.empty() ? config::Document::from_text("{}", "gyre.json", how) : config::Document::from_file(path, how);
+    if (!document) return document;
     if (auto set = document->set_from_environment(environ); !set) return set.error();
     if (!options.log_format.empty())
         if (auto set = document->set(options.log_format == "json" ? "log.json=true" : "log.json=false", "--log"); !set) return set.error();
     for (const auto& assignment : options.set)
         if (auto set = document->set(assignment); !set) return set.error();
+    if (!options.supervised) return document;
+    // People watch, and a password costs what a laptop has to spare.
+    const auto modules = document->as<std::vector<std::string>>("cluster.modules");
+    const bool accounts = !modules || modules->empty() || std::ranges::count(*modules, "account");
+    auto base = config::Document::from_text(accounts ? R"({"log": {"console": "warn"},
+        "account": {"memory_kib": 19456, "passes": 2}})" : R"({"log": {"console": "warn"}})", "gyre up");
+    base->overlay(*document);
+    return base;
+}
 
+Result<Setup> read_setup(const ProcessOptions& options, const DataFolder& folder) {
+    auto document = read_document(options);
+    if (!document) return document.error();
     auto cluster = document->as<ClusterConfig>();
-    if (!cluster) return cluster.error();
-    if (options.supervised) {
-        // People watch, and a password costs what a laptop has to spare.
-        const bool accounts = std::ranges::count(cluster->modules, "account");
-        auto base = config::Document::from_text(accounts ? R"({"log": {"console": "warn"},
-            "account": {"memory_kib": 19456, "passes": 2}})" : R"({"log": {"console": "warn"}})", "gyre up");
-        base->overlay(*document);
-        document = std::move(base);
+    if (!cluster) {
+        const auto problems = KnownSections(*document).problems();
+        return problems.empty() ? cluster.error() : config::to_error(problems);
     }
     if (cluster->name.empty()) cluster->name = "gyre-" + hex(fnv1a(folder.path()));
     if (options.first_port) assign_ports(cluster->nodes, *options.first_port);

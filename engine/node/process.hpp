@@ -6,6 +6,7 @@ namespace gyre::node {
 
 struct ProcessOptions {
     std::string config_file;         ///< Empty: gyre.json of the working folder, if it is there.
+    std::string profile = {};        ///< Of "$profiles" in the configuration; empty: none.
     std::vector<std::string> set;    ///< "cluster.host=127.0.0.1": stronger than file and environment.
     std::string log_format;          ///< "text" or "json": stronger than the configuration. Empty: as it says.
     std::string data = ".gyre";
@@ -22,7 +23,9 @@ struct Setup {
     std::vector<NodeSpec> nodes;  ///< Those of this process, in the order in which they start.
     bool whole() const { return nodes.size() == cluster.nodes.size(); }
 };
-/// Errors: bad_config, names file, line and key; not_found, names a node that is not configured.
+/// File, profile, environment and command line. Errors: bad_config, it cannot be read.
+Result<config::Document> read_document(const ProcessOptions& options);
+/// Errors: bad_config, tells all that is wrong when the section `cluster` is; not_found, names a node that is not configured.
 Result<Setup> read_setup(const ProcessOptions& options, const DataFolder& folder);
 
 /// Of gyre.json, besides those of modules.

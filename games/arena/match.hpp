@@ -13,7 +13,7 @@ struct MatchRules {
     std::int64_t gold_win = 50, gold_kill = 5;
     static consteval auto describe() {
         return gyre::type<MatchRules>("MatchRules",
-            gyre::field<&MatchRules::seconds>(gyre::live, gyre::range(1.0, 3600.0), gyre::unit("s"), gyre::about("length of a match; of those that begin from now on, as all of it")),
+            gyre::field<&MatchRules::seconds>(gyre::live, gyre::range(1.0, 3600.0), gyre::unit("seconds"), gyre::about("length of a match; of those that begin from now on, as all of it")),
             gyre::field<&MatchRules::kills>(gyre::live, gyre::range(1, 1000), gyre::about("of one player; they end a match earlier")),
             gyre::field<&MatchRules::gold_win>(gyre::live, gyre::about("for a won match")),
             gyre::field<&MatchRules::gold_kill>(gyre::live, gyre::about("for each kill")));
