@@ -90,7 +90,7 @@ TEST(LogFormat, any_bytes_make_tame_lines) {
         const auto number = static_cast<std::int64_t>(random());
         Record record;
         gather(record, static_cast<Level>(random() % 5), event,
-               {{key, value}, {"real", real}, {"n", number}, {"wait", Duration(number)}, {"lines", Lines(lines)}, {key, Lines(value)}},
+               Fields({{key, value}, {"real", real}, {"n", number}, {"wait", Duration(number)}, {"lines", Lines(lines)}, {key, Lines(value)}}),
                std::source_location::current());
         record.node = std::string_view(value).substr(0, 64);
         record.role = key;
