@@ -196,6 +196,7 @@ Task<std::shared_ptr<Connection>> Rpc::open_link(io::Endpoint to) {
         [this, to](const Error& reason) {
             const auto found = links_.find(to);
             if (found != links_.end()) found->second->connection = nullptr;
+            ContextGuard guard(&scope_.context());
             log::debug("rpc.link_closed", {{"to", to.to_string()}, {"reason", reason.what()}});
             if (on_link_lost && !closed_) on_link_lost(to, reason);
         },

@@ -199,6 +199,12 @@ void SimCluster::start(std::string_view name) {
     world.run(*one.machine, one.runtime->start(), 1min);
 }
 
+void SimCluster::configure(std::string_view json) {
+    config_.overlay(config::Document::from_text(json).value());
+    for (const auto& name : names())
+        if (runs(name)) inside(name).host.tell_config_changed();
+}
+
 void SimCluster::kill(std::string_view name) {
     Slot& one = slot(name);
     one.link->dead = true;

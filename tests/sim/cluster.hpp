@@ -59,6 +59,8 @@ public:
     Player& player(std::size_t index) { return *players_[index]; }
     std::size_t players() const { return players_.size(); }
 
+    /// Over what there is, as `gyre reload --config` would: every node that runs is told.
+    void configure(std::string_view json);
     void kill(std::string_view name);     ///< SIGKILL.
     void restart(std::string_view name);  ///< Of a killed one, as a new process.
     void stop(std::string_view name);     ///< SIGTERM: drains, saves, ends.

@@ -6,6 +6,11 @@ namespace duel {
 
 using gyre::Task;
 
+namespace {
+/// Read at each use: a change counts at once.
+DuelRules rules() { return gyre::this_node().config.as<DuelRules>().value(); }
+}  // namespace
+
 Task<> Hero::on_start() {
     get<gyre::match::Matchmaking>().player_name = "hero-" + std::to_string(id().value % 1000);
     co_return;
@@ -20,7 +25,7 @@ Task<> Hero::won(gyre::EntityId duel) {
     if (std::find(paid.begin(), paid.end(), duel) == paid.end()) {
         paid.push_back(duel);
         if (paid.size() > 64) paid.erase(paid.begin());
-        get<Bag>().gold += 10;
+        get<Bag>().gold += rules().gold;
     }
     co_await gyre::save_now();  // Gold and duel id are one document: both are stored, or neither.
     gyre::push<&DuelClient::paid>(get<gyre::Online>().client, get<Bag>().gold);
@@ -28,7 +33,7 @@ Task<> Hero::won(gyre::EntityId duel) {
 
 Task<> Duel::open(gyre::match::Plan plan) {
     for (const auto& player : plan.players) seats_.emplace(player.avatar, Seat());
-    timers().after<&Duel::finish>(std::chrono::seconds(30), "limit");
+    timers().after<&Duel::finish>(rules().limit, "limit");
     co_return;
 }
 
@@ -49,7 +54,7 @@ Task<std::uint32_t> Duel::roll() {
     const auto seat = seats_.find(gyre::calling_entity());
     if (seat == seats_.end()) throw gyre::Error(gyre::errc::forbidden, "no seat in this duel");
     auto& rolled = seat->second.rolled;
-    if (rolled == 0) rolled = 1 + static_cast<std::uint32_t>(gyre::this_node().io.random_u64() % 6);
+    if (rolled == 0) rolled = 1 + static_cast<std::uint32_t>(gyre::this_node().io.random_u64() % rules().sides);
     const bool all = std::all_of(seats_.begin(), seats_.end(), [](const auto& s) { return s.second.rolled > 0; });
     // Not at once: the reply to this call goes out before the session ends.
     if (all) timers().after<&Duel::finish>(std::chrono::milliseconds(100), "limit");
@@ -83,4 +88,4 @@ void Duel::finish() {
 
 }  // namespace duel
 
-GYRE_MODULE("duel", duel::Hero, duel::Duel)
+GYRE_MODULE("duel", duel::Hero, duel::Duel, duel::DuelRules)

@@ -7,6 +7,22 @@
 
 namespace duel {
 
+/// What an operator may set, in gyre.json.
+struct DuelRules {
+    static constexpr std::string_view config_section = "duel";
+    std::uint32_t sides = 6;
+    std::int64_t gold = 10;
+    std::chrono::seconds limit{30};
+
+    static consteval auto describe() {
+        using namespace gyre;
+        return type<DuelRules>("DuelRules",
+            field<&DuelRules::sides>(live, range(2, 100), about("of the dice")),
+            field<&DuelRules::gold>(live, range_min(0), about("for who wins")),
+            field<&DuelRules::limit>(live, range(1s, 10min), about("a duel that lasts longer ends")));
+    }
+};
+
 /// What a player owns. Lives on a lobby, lasts in the store.
 struct Hero : gyre::Entity<Hero, gyre::Online, gyre::match::Matchmaking, Bag> {
     static constexpr std::string_view role = "lobby";
@@ -57,7 +73,7 @@ struct Duel : gyre::Entity<Duel> {
 private:
     struct Seat {
         gyre::ClientRef client;
-        std::uint32_t rolled = 0;  // 1 to 6; 0: not yet
+        std::uint32_t rolled = 0;  // from 1; 0: not yet
         static consteval auto describe() {
             return gyre::type<Seat>("Seat", gyre::field<&Seat::client>(),
                                     gyre::field<&Seat::rolled>());
