@@ -145,19 +145,24 @@ public:
     template <class P>
     bool await_suspend(std::coroutine_handle<P> handle) {
         Waiter::await_suspend(handle);
+        waiting_ = &handle.promise();
         accepted_ = lane_.submit(*this);
         if (!accepted_) withdraw();
         return accepted_;
     }
     R await_resume() {
         if (!accepted_) throw Error(errc::overloaded, "the lane's queue is full");
-        if (failure_) std::rethrow_exception(failure_);
+        if (failure_) {
+            gyre::detail::PromiseBase::pass_failure(failure_, *waiting_);
+            std::rethrow_exception(failure_);
+        }
         if constexpr (!std::is_void_v<R>) return std::move(*value_);
     }
 
 private:
     Lane& lane_;
     F& function_;
+    gyre::detail::PromiseBase* waiting_ = nullptr;
     std::optional<std::conditional_t<std::is_void_v<R>, char, R>> value_;
     std::exception_ptr failure_;
     bool accepted_ = false;

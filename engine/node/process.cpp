@@ -253,7 +253,10 @@ private:
             starting_ = &job;
             try {
                 co_await job;
+            } catch (const Error& error) {
+                failure = error;
             } catch (...) {
+                trace::failed("process.start_failed", std::current_exception());
                 failure = to_error(std::current_exception());
             }
             starting_ = nullptr;

@@ -2,6 +2,7 @@
 #include <gyre/node/reloader.hpp>
 #include <gyre/task/compose.hpp>
 #include <gyre/task/sync.hpp>
+#include <gyre/trace/failed.hpp>
 
 #include <algorithm>
 
@@ -210,7 +211,10 @@ Task<ReloadReport> Reloader::bring(ReloadRequest request, std::string action) {
             if (was_watched) replaced(module, std::move(old));
             else module.fallback = std::move(old);
             if (trusted) end_probation(module);
+        } catch (const Error& error) {
+            failure = error;
         } catch (...) {
+            trace::failed("module.swap_failed", std::current_exception(), {{"module", name}});
             failure = to_error(std::current_exception());
         }
         if (failure) {
@@ -223,7 +227,10 @@ Task<ReloadReport> Reloader::bring(ReloadRequest request, std::string action) {
                                      {"mode", report.mode}, {"who", request.who}, {"swap_ms", report.swap_ms}});
         parts_.on_change();
         changed_.notify_all();
+    } catch (const Error& error) {
+        failure = error;
     } catch (...) {
+        trace::failed("module.reload_failed", std::current_exception(), {{"module", told.module}});
         failure = to_error(std::current_exception());
     }
     if (request.check_only) {

@@ -97,21 +97,29 @@ inline constexpr std::string_view full_name{full_name_chars<M>.data(), full_name
 /// by then: of those the bytes are kept, which costs a copy; other values stay where they were decoded to.
 struct Arguments {
     static constexpr std::size_t kept_max = 1'024;
-    Arguments(const void* v, Bytes (*n)(const Arguments&)) noexcept : values(v), named(n) {}
-    Arguments(const Arguments&) = delete;
-    ~Arguments() {
-        if (kept) release_frame(kept, size);
+    const void* values = nullptr;
+    Bytes (*named)(const Arguments&) = nullptr;  ///< With names; empty: they were not kept. Null: nothing was read.
+};
+struct KeptArguments : Arguments {
+    KeptArguments(const void* v, Bytes (*n)(const Arguments&)) noexcept : Arguments{v, n} {}
+    KeptArguments(const KeptArguments&) = delete;
+    ~KeptArguments() {
+        if (size > small.size()) release_frame(large, size);
     }
     void keep(BytesView bytes) {
-        if (bytes.size() > kept_max || bytes.empty()) return;
+        if (bytes.size() > kept_max) return;
+        if (bytes.size() > small.size()) large = allocate_frame(bytes.size());
         size = bytes.size();
-        kept = allocate_frame(size);
-        std::memcpy(kept, bytes.data(), size);
+        if (size != 0) std::memcpy(size > small.size() ? large : small.data(), bytes.data(), size);
     }
-    const void* values;
-    Bytes (*named)(const Arguments&);  ///< With names; empty: they were not kept. Null: nothing was read.
-    void* kept = nullptr;
+    BytesView kept() const { return {size > small.size() ? static_cast<const std::uint8_t*>(large) : small.data(), size}; }
+
+private:
     std::size_t size = 0;
+    union {
+        std::array<std::uint8_t, 64> small;
+        void* large;
+    };
 };
 template <class... P>
 consteval bool stays_when_moved(std::type_identity<std::tuple<P...>>) {
@@ -126,8 +134,7 @@ Bytes named_arguments(const Arguments& from) {
     if constexpr (!taken_over<Parameters>) {
         Codec<Parameters>::encode(writer, *static_cast<const Parameters*>(from.values));
     } else {
-        if (!from.kept) return {};
-        const auto values = decode<Parameters>({static_cast<const std::uint8_t*>(from.kept), from.size});
+        const auto values = decode<Parameters>(static_cast<const KeptArguments&>(from).kept());
         if (!values) return {};
         Codec<Parameters>::encode(writer, *values);
     }
@@ -155,11 +162,12 @@ Task<> serve(void* object, BytesView arguments, Serving call) {
     try {
         typename S::Parameters values{};
         made = true;
-        Arguments told(described_member<M>().secret ? nullptr : &values, &named_arguments<typename S::Parameters>);
+        constexpr bool keeps = taken_over<typename S::Parameters> && !described_member<M>().secret;
+        std::conditional_t<keeps, KeptArguments, Arguments> told(described_member<M>().secret ? nullptr : &values, &named_arguments<typename S::Parameters>);
         try {
             {
                 Reader reader(arguments);
-                if constexpr (taken_over<typename S::Parameters> && !described_member<M>().secret) told.keep(arguments);
+                if constexpr (keeps) told.keep(arguments);
                 if (!Codec<typename S::Parameters>::decode(reader, values) || !reader.finish()) {
                     answer_bad_arguments(reader, full_name<M>, call);
                     co_return;
@@ -189,7 +197,7 @@ Task<> serve(void* object, BytesView arguments, Serving call) {
         }
     } catch (...) {
         if (made) throw;
-        answer_failure(full_name<M>, call, Arguments(nullptr, nullptr));
+        answer_failure(full_name<M>, call, Arguments());
     }
 }
 

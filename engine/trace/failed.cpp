@@ -15,6 +15,8 @@
 #include <optional>
 #include <thread>
 
+#include "detail/image.hpp"
+
 namespace gyre::trace {
 namespace {
 
@@ -48,6 +50,17 @@ struct Report {
     }
 };
 
+/// Relative to the tree of the engine; of others as it is. This file lies at engine/trace/failed.cpp in it.
+std::string in_tree(const std::string& file) {
+    static const std::string root = [] {
+        constexpr std::string_view here = "engine/trace/failed.cpp";
+        for (const auto& place : resolve(reinterpret_cast<std::uintptr_t>(&start_reports)))
+            if (place.file.ends_with(here)) return place.file.substr(0, place.file.size() - here.size());
+        return std::string();
+    }();
+    return !root.empty() && file.starts_with(root) ? file.substr(root.size()) : file;
+}
+
 std::string at(const std::string& file, std::uint32_t line, std::uint32_t column) {
     return " at " + file + ":" + std::to_string(line) + (column ? ":" + std::to_string(column) : "") + " ";
 }
@@ -65,8 +78,9 @@ std::string stack_of(const Thrown& thrown) {
         if (!outside && places.front().object.find("libstdc++.so") != std::string::npos) continue;
         outside = true;
         for (const auto& place : places) {
+            if (place.file.starts_with("/usr/include/c++/")) continue;
             if (place.function.empty() && place.file.empty()) add(raw(place));
-            else add(shortened(place.function) + (place.file.empty() ? "" : at(place.file, place.line, place.column)));
+            else add(shortened(place.function) + (place.file.empty() ? "" : at(in_tree(place.file), place.line, place.column)));
         }
         if (i < thrown.locals.size() && !thrown.locals[i].empty()) add("    " + thrown.locals[i]);
         if (places.back().function.starts_with("gyre::Executor::turn")) break;
@@ -134,7 +148,12 @@ private:
             Report report = std::move(waiting_.front());
             waiting_.pop_front();
             lock.unlock();
-            write(report);
+            try {
+                if (!indexed()) index();  // a module that was loaded a moment ago
+                write(report);
+            } catch (...) {
+                log::error("trace.not_told", {{"event", report.event}});
+            }
             lock.lock();
         }
     }
@@ -162,8 +181,9 @@ bool is_error(const std::exception_ptr& failure) {
 void describe(Report& report, const std::exception_ptr& failure) {
     const Error error = to_error(failure);
     report.thrown = thrown(failure);
+    for (auto& await : report.thrown.awaits) await = detail::source_path(std::move(await));
     report.add("error", error.what());
-    if (is_error(failure)) report.add("thrown_at", error.where());
+    if (is_error(failure)) report.add("thrown_at", detail::source_path(error.where()));
     else report.add("type", type_name(failure));
     if (report.thrown.place) {
         if (const auto again = told_again(report.thrown.place)) {
@@ -195,7 +215,7 @@ void failed(log::Level level, std::string_view event, const std::exception_ptr& 
             std::source_location where) noexcept {
     try {
         if (!log::enabled(level)) return;
-        Report report{level, std::string(event), where.file_name(), where.line(), where.column(), {}, {}, {}, {}, {}};
+        Report report{level, std::string(event), detail::source_path(where.file_name()), where.line(), where.column(), {}, {}, {}, {}, {}};
         for (const auto& field : fields) report.add(field);
         describe(report, failure);
         if (!report.thrown.stack.empty() && reports().take(report)) return;

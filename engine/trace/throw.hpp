@@ -6,7 +6,7 @@
 #include <vector>
 
 /// What is remembered of each exception while it flies: of those that are no gyre::Error the stack where
-/// they were thrown, of all the awaits they passed. About 3 µs a throw, a tenth of it for an Error.
+/// they were thrown, of all the awaits they passed. That doubles what a throw costs (5 µs more); of an Error it adds 1 %.
 namespace gyre::trace {
 
 /// What is known of one exception. Any thread.

@@ -352,8 +352,7 @@ void Host::tell_config_changed() {
                 try {
                     part.config_changed(object);
                 } catch (...) {
-                    log::error("world.config_hook_failed", {{"owner", record->scope.name()},
-                                                            {"error", to_error(std::current_exception()).what()}});
+                    trace::failed("world.config_hook_failed", std::current_exception(), {{"owner", record->scope.name()}});
                 }
             });
         }
@@ -627,7 +626,10 @@ Task<CarryReport> Host::carry_over(std::string module, std::span<const TypeTable
         carriage->build();
         carriage->exchange();
         carriage->finish();
+    } catch (const Error& error) {
+        failure = error;
     } catch (...) {
+        trace::failed("world.carry_over_failed", std::current_exception());
         failure = to_error(std::current_exception());
     }
     if (failure) co_await carriage->take_back();

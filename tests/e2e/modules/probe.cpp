@@ -2,8 +2,26 @@
 #include <gyre/module/gyre.hpp>
 
 #include <cstdlib>
+#include <vector>
 
 namespace probe {
+
+struct Order {
+    std::string item;
+    std::uint32_t shelf = 0;
+    std::string voucher;
+    static consteval auto describe() {
+        return gyre::type<Order>("Order", gyre::field<&Order::item>(), gyre::field<&Order::shelf>(), gyre::field<&Order::voucher>(gyre::secret));
+    }
+};
+[[gnu::noinline]] inline int price_on(const std::vector<int>& shelves, std::uint32_t shelf) {
+    return shelves.at(shelf);  // nobody looked whether there is one
+}
+inline gyre::Task<int> price_of(Order order) {
+    co_await gyre::sleep(std::chrono::milliseconds(1));
+    const std::vector<int> shelves{3, 5, 8};
+    co_return price_on(shelves, order.shelf);
+}
 
 struct Note : gyre::Entity<Note> {
     std::string text;
@@ -68,6 +86,10 @@ struct Probe : gyre::Service<Probe> {
         co_await gyre::sleep(std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000)));
         co_return "waited";
     }
+    gyre::Task<int> buy(Order order, std::uint32_t count) {
+        const int price = co_await price_of(std::move(order));
+        co_return price * static_cast<int>(count);
+    }
     gyre::Task<> note(std::uint64_t id) {
         auto& here = gyre::this_node();
         co_await here.persist.load_or_create(id, *here.host.find_type("Note"), [](void*) {});
@@ -78,7 +100,7 @@ struct Probe : gyre::Service<Probe> {
                                  gyre::field<&Probe::mood>(),
 #endif
                                  gyre::method<&Probe::beat>(), gyre::method<&Probe::rule>(), gyre::method<&Probe::work>(),
-                                 gyre::method<&Probe::wait>(), gyre::method<&Probe::note>());
+                                 gyre::method<&Probe::wait>(), gyre::method<&Probe::note>(), gyre::method<&Probe::buy>());
     }
 };
 
