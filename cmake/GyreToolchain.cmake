@@ -22,9 +22,10 @@ if(GYRE_LLD)
 endif()
 
 # Frame pointers everywhere: profiles and crash traces walk them.
-add_compile_options(-Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow -Werror=return-type -Wno-missing-designated-field-initializers -Wno-missing-designated-field-initializers
+add_compile_options(-Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow -Werror=return-type -Wno-missing-designated-field-initializers
     -fno-omit-frame-pointer -fvisibility-inlines-hidden -ffp-contract=off
-    -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)  # Error::where() says engine/net/x.cpp:12 on every machine.
+    # Error::where(), stacks and debuggers say engine/net/x.cpp on every machine.
+    -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/= -fdebug-prefix-map=${CMAKE_SOURCE_DIR}/=)
 
 set(GYRE_SANITIZE "" CACHE STRING "address, thread, fuzz or empty")
 if(GYRE_SANITIZE STREQUAL "address")
