@@ -139,8 +139,12 @@ private:
 
     /// So that a failure names its lines without waiting for a disk. Builds come and go.
     Task<> keep_symbols() {
-        for (;; co_await sleep(1s))
-            if (!trace::indexed()) co_await symbols_->run([] { trace::index(); });
+        for (;; co_await sleep(1s)) {
+            if (trace::indexed()) continue;
+            const TimePoint begun = loop_.measure_now();
+            co_await symbols_->run([] { trace::index(); });
+            log::debug("trace.indexed", {{"took_ms", loop_.measure_now() - begun}});
+        }
     }
 
     Result<> choose_builds() {

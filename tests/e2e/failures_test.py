@@ -1,4 +1,5 @@
 """What an exception that a game did not expect leaves in the log."""
+import json
 import re
 import unittest
 from pathlib import Path
@@ -46,6 +47,17 @@ class FailuresTest(ClusterTest):
         self.assertIn("again=1", again)
         self.assertIn("sharp", again)
         self.assertNotIn("price_on", again)
+        self.end(up)
+
+    def test_a_dev_build_shows_the_variables_too(self):
+        config = json.loads(json.dumps(CONFIG).replace("/good.so", "/debug.so"))
+        up = self.up("--set", "log.level=debug", config=config)
+        wait_until("it knows its symbols", lambda: self.gyre("logs", "--event", "trace.indexed").stdout)
+        self.buy()
+        line = wait_until("its line", self.failures)[0]
+        self.assertRegex(line, r"\n    probe::price_on at tests/e2e/modules/probe\.cpp:\d+:\d+ *\n        .*shelf=7", line)
+        self.assertIn('"a \\"sharp\\" sword"', line)
+        self.assertNotIn("hidden-1", line)
         self.end(up)
 
 

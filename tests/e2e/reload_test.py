@@ -155,7 +155,7 @@ class Reload(ClusterTest):
                            r"(.*\n)*.*was killed by signal 6", "crash: the process ended")
         done = self.gyre("symbolize")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertRegex(done.stdout, r"\bbeat\b.* at \S*tests/e2e/modules/probe\.cpp:45:\d+ \n", done.stdout)
+        self.assertRegex(done.stdout, r"\bbeat\b.* at \S*tests/e2e/modules/probe\.cpp:\d+:\d+ \n", done.stdout)
         self.assertRegex(done.stdout, r"Executor::turn.* at \S*engine/task/executor\.cpp:\d+")
 
     def test_an_endless_loop_on_the_first_tick(self):

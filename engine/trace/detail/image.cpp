@@ -246,6 +246,7 @@ void Image::read_lines(Dwarf_Die& unit) {
     Dwarf_Lines* lines = nullptr;
     std::size_t count = 0;
     if (dwarf_getsrclines(&unit, &lines, &count) != 0) return;
+    const char* const folder = folder_of(unit);
     std::unordered_map<const char*, std::uint32_t> numbers;
     const auto file_of = [&](Dwarf_Line* line) -> std::uint32_t {
         const char* path = dwarf_linesrc(line, nullptr, nullptr);
@@ -254,7 +255,7 @@ void Image::read_lines(Dwarf_Die& unit) {
         if (!added) return known->second;
         const auto [found, fresh] =
             file_numbers_.try_emplace(path, static_cast<std::uint32_t>(files_.size()));
-        if (fresh) files_.push_back(source_path(path));
+        if (fresh) files_.push_back(source_path(path, folder));
         return known->second = std::min(found->second, no_file - 1);
     };
     Row last{.address = 0, .line = 0, .file = no_file, .column = 0};
@@ -351,7 +352,7 @@ std::vector<Place> Image::places(std::uint64_t address) const {
         const std::uint32_t file = number(scopes[i], DW_AT_call_file);
         const char* path =
             files && file < count ? dwarf_filesrc(files, file, nullptr, nullptr) : nullptr;
-        outer.file = path ? source_path(path) : std::string();
+        outer.file = path ? source_path(path, folder_of(unit)) : std::string();
         outer.line = number(scopes[i], DW_AT_call_line);
         outer.column = number(scopes[i], DW_AT_call_column);
     }

@@ -97,8 +97,16 @@ std::string function_name(Dwarf_Die& function) {
     return whole;
 }
 
-std::string source_path(std::string path) {
+const char* folder_of(Dwarf_Die& unit) {
+    Dwarf_Attribute attribute;
+    return dwarf_attr(&unit, DW_AT_comp_dir, &attribute) ? dwarf_formstring(&attribute) : nullptr;
+}
+
+std::string source_path(std::string path, const char* folder) {
     path = std::filesystem::path(std::move(path)).lexically_normal().string();
+    // Both were named from the root of the tree (-fdebug-prefix-map); one was put before the other.
+    if (folder && *folder && *folder != '/' && *folder != '.' && path.starts_with(std::string(folder) + "/"))
+        path.erase(0, std::string_view(folder).size() + 1);
     // Of a compiler that ran in build/PRESET and was given paths from there.
     while (path.starts_with("../")) path.erase(0, 3);
     std::error_code ignored;
