@@ -86,7 +86,7 @@ private:
 std::string function_name(const char* linkage_name);
 std::string function_name(Dwarf_Die& function);
 /// Relative to the tree it was compiled in, or to the working folder, where it lies there.
-std::string source_path(std::string path, const char* folder);  // folder: of the compiler; may be null
+std::string source_path(std::string path, const char* folder = nullptr);  // folder: of the compiler
 const char* folder_of(Dwarf_Die& unit);
 
 }  // namespace gyre::trace::detail
