@@ -186,8 +186,7 @@ TEST_F(CrashTest, a_context_that_is_broken_too) {
 
 TEST_F(CrashTest, a_call_to_nowhere) {
     crash([] {
-        auto* volatile wild = reinterpret_cast<void (*)()>(16);
-        wild();
+        asm volatile("call *%0" : : "r"(std::uintptr_t{16}) : "memory");
     });
     EXPECT_TRUE(ended_by(SIGSEGV)) << status_;
     EXPECT_NE(file().find("#0 0x10 in no file\n"), std::string::npos) << file();
