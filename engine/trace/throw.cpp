@@ -170,8 +170,8 @@ void passed_await(const std::exception_ptr& failure, const std::source_location&
     const void* object = address_of(failure);
     const std::lock_guard lock(in.mutex);
     Slot& slot = slot_of(in, object);
-    if (slot.object == nullptr) claim(slot, object);  // made, not thrown
-    if (slot.object != object || slot.await_count == awaits_max) return;
+    if (slot.object != object) claim(slot, object);  // made, not thrown; or another took its slot
+    if (slot.await_count == awaits_max) return;
     std::string_view file = where.file_name();
     if (file.size() > file_bytes) file.remove_prefix(file.size() - file_bytes);
     auto& await = slot.awaits[slot.await_count++];

@@ -36,7 +36,11 @@ volatile int one = 1;
     throw_middle(number);
     asm volatile("");
 }
-[[gnu::noinline]] int past_the_end(std::vector<int>& values) { return values.at(static_cast<std::size_t>(one) * 7); }
+[[gnu::noinline]] int past_the_end(std::vector<int>& values) {
+    const int value = values.at(static_cast<std::size_t>(one) * 7);
+    asm volatile("");  // no tail call
+    return value;
+}
 [[gnu::noinline]] void throw_odd() {
     if (one) throw Odd{3};
 }
@@ -190,7 +194,9 @@ TEST_F(ThrowTest, what_the_standard_library_throws_names_its_caller) {
     const Thrown of = thrown(failure);
     EXPECT_EQ(type_name(failure), "std::out_of_range");
     EXPECT_TRUE(begins(functions(of), {"past_the_end"})) << testing::PrintToString(functions(of));
-    EXPECT_TRUE(resolve(of.place).back().function.find("past_the_end") != std::string::npos) << resolve(of.place).back().function;
+    // A sanitizer's build may not inline at(): then the place is in the header's function.
+    const std::string place = resolve(of.place).back().function;
+    EXPECT_TRUE(place.find("past_the_end") != std::string::npos || (sanitized() && place.ends_with("::at"))) << place;
 }
 
 TEST_F(ThrowTest, any_type_can_be_thrown) {
