@@ -77,12 +77,13 @@ std::string stack_of(const Thrown& thrown) {
         const auto places = resolve(thrown.stack[i]);
         if (!outside && places.front().object.find("libstdc++.so") != std::string::npos) continue;
         outside = true;
+        const std::size_t before = lines;
         for (const auto& place : places) {
             if (place.file.starts_with("/usr/include/c++/")) continue;
             if (place.function.empty() && place.file.empty()) add(raw(place));
             else add(shortened(place.function) + (place.file.empty() ? "" : at(in_tree(place.file), place.line, place.column)));
         }
-        if (i < thrown.locals.size() && !thrown.locals[i].empty()) add("    " + thrown.locals[i]);
+        if (lines > before && i < thrown.locals.size() && !thrown.locals[i].empty()) add("    " + thrown.locals[i]);
         if (places.back().function.starts_with("gyre::Executor::turn")) break;
     }
     for (const auto& await : thrown.awaits) add("awaited at " + await + " ");
