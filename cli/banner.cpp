@@ -31,7 +31,10 @@ void print_banner(const node::ClusterFile& file, const std::string& data) {
                        ", data in " + data + "\n\n" + table(out, rows, {}, 2) + "\n";
     if (!login.empty() && !gate.empty())
         text += "Clients log in at " + login + " and connect to " + gate + ".\n";
-    text += "Sessions are not encrypted yet: only loopback addresses are served.\n\n";
+    if (const auto folder = node::DataFolder::find(data))
+        if (const auto key = folder->server_key())
+            text += "They pin the server's key: " + secure::to_text(*key) + "\n";
+    text += "\n";
     std::vector<std::pair<std::string, std::string>> next = {
         {"gyre ps" + where, "what runs, and what it carries"}};
     if (!nodes.empty())

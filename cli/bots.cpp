@@ -18,6 +18,7 @@ namespace {
 struct Options {
     std::string data = node::ProcessOptions{}.data;
     std::vector<std::string> accounts, gates;
+    std::string server_key;
     std::string module = "arena_bots";
     std::string duration = "30s";
     std::uint32_t count = 100;
@@ -59,9 +60,20 @@ Result<> find_doors(const Options& options, sdk::BotOptions& bots) {
     };
     if (auto ok = read(options.accounts, bots.accounts); !ok) return ok;
     if (auto ok = read(options.gates, bots.gates); !ok) return ok;
-    if (!bots.accounts.empty() && !bots.gates.empty()) return {};
+    if (!options.server_key.empty()) {
+        const auto key = secure::public_key_from_text(options.server_key);
+        if (!key) return Error(key.error().code(), "--server-key: " + key.error().message());
+        bots.server_key = *key;
+    }
+    if (!bots.accounts.empty() && !bots.gates.empty() && !options.server_key.empty()) return {};
     const auto folder = node::DataFolder::find(options.data);
     if (!folder) return folder.error();
+    if (options.server_key.empty()) {
+        const auto key = folder->server_key();
+        if (!key) return key.error();
+        bots.server_key = *key;
+    }
+    if (!bots.accounts.empty() && !bots.gates.empty()) return {};
     const auto cluster = folder->cluster();
     if (!cluster) return cluster.error();
     for (const auto& one : cluster->nodes) {
@@ -147,6 +159,7 @@ void add_bots_command(CLI::App& app, int& exit_code) {
     command->add_option("--data", options->data, "folder of the cluster to play on")->capture_default_str();
     command->add_option("--account", options->accounts, "HOST:PORT of the account service, instead of --data's");
     command->add_option("--gate", options->gates, "HOST:PORT of a gate, instead of --data's");
+    command->add_option("--server-key", options->server_key, "key that the gates prove, instead of --data's server.pub");
     command->add_option("--module", options->module, "module of bots: a name, or a path")->capture_default_str();
     command->add_flag("--json", options->json, "the last line of stdout is the result as JSON");
     command->callback([options, &exit_code] { exit_code = run_bots(*options); });

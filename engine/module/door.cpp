@@ -116,6 +116,7 @@ void Door::Impl::open(Methods methods, session::ServerConfig config, session::De
     config.endpoint = node_.info.client_address;
     config.server_name = node_.info.name;
     config.metrics = &node_.metrics;
+    config.identity = secure::Identity(node_.keys.server);
     methods_ = std::move(methods);
     service_ = record.type.name;
     pushes_ = pushes;

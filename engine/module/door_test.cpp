@@ -7,6 +7,7 @@
 #include <gyre/module/nodes.hpp>
 #include <gyre/net/channel.hpp>
 #include <gyre/rpc/connection.hpp>
+#include <gyre/net/sealed_stream.hpp>
 #include <gyre/session/handshake.hpp>
 
 #include <set>
@@ -46,7 +47,6 @@ struct PorterOf : Service<PorterOf<version>> {
 
     Task<> on_start() {
         session::ServerConfig config;
-        config.unsealed_beyond_loopback = true;
         door().open<&Porter::admit, &Porter::opened, &Porter::closed, &Porter::enter>(config);
         nodes().on_left<&Porter::node_left>();
         nodes().on_joined<&Porter::node_joined>();
@@ -140,10 +140,10 @@ public:
     ~Player() { hang_up(); }
     /// Its session, or the code with which it was refused.
     std::string dial(io::Endpoint door, std::string credential = "right") {
-        auto stream = world_.run(machine_, machine_.connect(door, 1s));
-        auto channel = net::stream_channel(std::move(stream), {});
+        auto sealed = world_.run(machine_, seal(&machine_, door));
+        auto channel = net::stream_channel(std::move(sealed.stream), {});
         auto hello = [](net::Channel* to, net::Mailbox* in, std::string text) -> Task<Bytes> {
-            to->send(session::write_hello({1, std::move(text), {}}));
+            to->send(session::write_hello({1, std::move(text)}));
             co_return co_await in->receive();
         };
         net::Mailbox mailbox(*channel);
@@ -155,6 +155,13 @@ public:
             machine_.executor(), std::move(channel), {}, silent,
             [this](const Error& reason) { ended = reason.what(); }, mailbox.take_rest());
         return "in";
+    }
+    static Task<net::SealedStream> seal(sim::Machine* from, io::Endpoint door) {
+        auto stream = co_await from->connect(std::move(door), 1s);
+        co_return co_await net::seal_client(
+            *from, std::move(stream),
+            secure::ClientHandshake(secure::Identity(module::Keys{}.server).public_key(), net::fresh_seed(*from)),
+            session::write_greeting(1));
     }
     void hang_up() {
         if (connection_) connection_->close(Error(errc::closed, "bye"));
@@ -436,7 +443,6 @@ struct Careless : Service<Careless> {
     std::string refused;
     Task<> on_start() {
         session::ServerConfig config;
-        config.unsealed_beyond_loopback = true;
         try {
             door().open<&Careless::admit, &Careless::heard, &Careless::heard, &Porter::enter>(config);
         } catch (const Error& error) {

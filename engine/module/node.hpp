@@ -22,6 +22,7 @@ struct Keys {
     secure::Key cluster{{}};  ///< Node links.
     secure::Key login{{}};    ///< Tokens of the account service.
     secure::Key ticket{{}};   ///< Tickets to battle nodes.
+    secure::Key server{{}};   ///< Secret half of what clients pin (secure::Identity).
 };
 
 /// What stands around game code: the node it runs on. Reached through this_node().

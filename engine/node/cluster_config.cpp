@@ -1,3 +1,4 @@
+#include <arpa/inet.h>
 #include <gyre/node/cluster_config.hpp>
 
 #include <set>
@@ -12,6 +13,13 @@ Result<> Timeouts::validate() const {
         .that(lease < resume, "resume", "must be longer than lease");
 }
 
+namespace {
+bool numeric_ipv4(const std::string& host) {
+    in_addr parsed{};
+    return host == "localhost" || ::inet_pton(AF_INET, host.c_str(), &parsed) == 1;
+}
+}  // namespace
+
 Result<> ClusterConfig::validate() const {
     std::set<std::string> names;
     for (const auto& node : nodes) {
@@ -20,11 +28,11 @@ Result<> ClusterConfig::validate() const {
         if (!names.insert(node.name).second)
             return Error(errc::bad_config, "nodes: two are called \"" + node.name + "\"");
     }
-    const io::Endpoint at{host, 0};
     return config::Check()
         .that(!nodes.empty(), "nodes", "at least one")
-        .that(at.is_loopback(), "host",
-              "sessions are not encrypted yet: only loopback addresses are served");
+        .that(numeric_ipv4(host) && host != "0.0.0.0", "host",
+              "expected a numeric IPv4 address of this machine, by which the other nodes reach it")
+        .that(numeric_ipv4(http_host), "http_host", "expected a numeric IPv4 address of this machine");
 }
 
 }  // namespace gyre::node

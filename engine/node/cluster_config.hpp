@@ -58,6 +58,7 @@ struct ClusterConfig {
     static constexpr std::string_view config_section = "cluster";
     std::string name;
     std::string host = "127.0.0.1";
+    std::string http_host = "127.0.0.1";
     std::uint16_t zone = 0;
     std::vector<std::string> modules = {"account", "gate", "lobby", "dispatcher", "battle", "arena"};
     std::vector<NodeSpec> nodes = {{"account_0", "account", 0, 0, 0}, {"gate_0", "gate", 0, 0, 0},
@@ -73,7 +74,8 @@ struct ClusterConfig {
         return type<ClusterConfig>(
             "ClusterConfig",
             field<&ClusterConfig::name>(about("prefix of the registry's keys; empty: made from the data folder")),
-            field<&ClusterConfig::host>(about("address that nodes listen on and tell each other; loopback")),
+            field<&ClusterConfig::host>(about("address that nodes listen on and tell each other; links and sessions are sealed")),
+            field<&ClusterConfig::http_host>(about("address of HTTP services, which are not encrypted: another than loopback is for a TLS proxy before them")),
             field<&ClusterConfig::zone>(range(0, 1023), about("part of every id and account name, so that clusters can be merged")),
             field<&ClusterConfig::modules>(about("what is loaded: `lib/gyre/modules/NAME.so` beside the command, or a path with a `/`")),
             field<&ClusterConfig::nodes>(about("a list in the file replaces all of them")),

@@ -77,7 +77,8 @@ Result<DataFolder> DataFolder::find(const std::string& path) {
 Result<module::Keys> DataFolder::keys(io::Io& io) const {
     module::Keys keys;
     const std::pair<const char*, secure::Key*> all[] = {
-        {"cluster.key", &keys.cluster}, {"login.key", &keys.login}, {"ticket.key", &keys.ticket}};
+        {"cluster.key", &keys.cluster}, {"login.key", &keys.login}, {"ticket.key", &keys.ticket},
+        {"server.key", &keys.server}};
     for (const auto& [name, key] : all) {
         secure::Seed fresh{};
         io.random(fresh);
@@ -85,7 +86,18 @@ Result<module::Keys> DataFolder::keys(io::Io& io) const {
         if (!loaded) return loaded.error();
         *key = *loaded;
     }
+    const std::string pinned = secure::to_text(secure::Identity(keys.server).public_key()) + "\n";
+    if (auto written = write_whole(std::string(server_key_file), pinned); !written) return written.error();
     return keys;
+}
+
+Result<secure::PublicKey> DataFolder::server_key() const {
+    auto text = read_whole(file(server_key_file));
+    if (!text) return Error(errc::not_found, "no " + file(server_key_file) + ": nothing was started there (gyre up)");
+    while (text->ends_with('\n')) text->pop_back();
+    auto key = secure::public_key_from_text(*text);
+    if (!key) return Error(key.error().code(), file(server_key_file) + ": " + key.error().message());
+    return key;
 }
 
 Result<FolderLock> DataFolder::lock() const {

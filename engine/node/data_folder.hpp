@@ -2,6 +2,7 @@
 #include <gyre/cluster/node_info.hpp>
 #include <gyre/module/node.hpp>
 #include <gyre/node/cluster_config.hpp>
+#include <gyre/secure/handshake.hpp>
 #include <optional>
 
 namespace gyre::node {
@@ -47,8 +48,11 @@ public:
 
     const std::string& path() const { return path_; }  ///< Absolute.
     std::string file(std::string_view name) const { return path_ + "/" + std::string(name); }
-    /// cluster.key, login.key and ticket.key; made when missing. Error: bad_config.
+    /// cluster.key, login.key, ticket.key and server.key; made when missing. Writes server.pub, which
+    /// clients pin. Error: bad_config.
     Result<module::Keys> keys(io::Io& io) const;
+    /// Of server.pub. Errors: not_found, bad_data.
+    Result<secure::PublicKey> server_key() const;
     /// For who starts a cluster. Error: in_use, says which process has it.
     Result<FolderLock> lock() const;
     std::optional<std::uint64_t> locked_by() const;  ///< Pid of who has the lock.
@@ -61,6 +65,7 @@ public:
 
 private:
     explicit DataFolder(std::string path) : path_(std::move(path)) {}
+    static constexpr std::string_view server_key_file = "server.pub";
     Result<> write_whole(const std::string& name, const std::string& text) const;
     std::string path_;
 };

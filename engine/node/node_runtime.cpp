@@ -108,7 +108,7 @@ public:
         info_.role = spec_.role;
         info_.address = rpc_.address();
         info_.client_address = {parts_.cluster.host, spec_.client_port};
-        info_.http_address = {parts_.cluster.host, spec_.http_port};
+        info_.http_address = {parts_.cluster.http_host, spec_.http_port};
         info_.incarnation = incarnation_;
         info_.pid = parts_.pid;
         info_.build = parts_.build;

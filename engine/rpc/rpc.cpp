@@ -4,46 +4,31 @@
 #include <gyre/rpc/moved.hpp>
 #include <gyre/rpc/outgoing.hpp>
 #include <gyre/base/hash.hpp>
-#include <gyre/secure/link_proof.hpp>
+#include <gyre/net/sealed_stream.hpp>
 
 namespace gyre::rpc {
 namespace {
-constexpr std::string_view magic = "gyre-node";
-constexpr std::uint32_t version = 1;
-using secure::LinkRole;
-using secure::LinkTranscript;
+constexpr std::uint32_t version = 2;
 
-struct Hello {
-    std::string magic;
+/// What both ends say of themselves in the handshake, which proves the cluster key.
+struct NodeHello {
     std::uint32_t version = 0;
     std::string name;
     std::uint64_t incarnation = 0;
-    secure::LinkNonce nonce{};
     static consteval auto describe() {
-        return type<Hello>("Hello", field<&Hello::magic>(), field<&Hello::version>(),
-                           field<&Hello::name>(), field<&Hello::incarnation>(),
-                           field<&Hello::nonce>());
+        return type<NodeHello>("NodeHello", field<&NodeHello::version>(), field<&NodeHello::name>(),
+                               field<&NodeHello::incarnation>());
     }
-};
-struct Challenge {
-    std::string name;
-    std::uint64_t incarnation = 0;
-    secure::LinkNonce nonce{};
-    secure::Mac proof{};
-    static consteval auto describe() {
-        return type<Challenge>("Challenge", field<&Challenge::name>(),
-                               field<&Challenge::incarnation>(), field<&Challenge::nonce>(),
-                               field<&Challenge::proof>());
-    }
-};
-struct Proof {
-    secure::Mac proof{};
-    static consteval auto describe() { return type<Proof>("Proof", field<&Proof::proof>()); }
 };
 
-void say_bye(net::Channel& channel, const Error& reason) {
-    channel.send(bye_message(reason));
-    channel.close();
+/// The other end's, or why there will be no link.
+Result<NodeHello> read_hello(BytesView payload) {
+    auto hello = decode<NodeHello>(payload);
+    if (!hello) return Error(errc::bad_data, "hello of a node: " + hello.error().message());
+    if (hello->version != version)
+        return Error(errc::update_required, "link version " + std::to_string(hello->version) + " of node " +
+                                                hello->name + ", expected " + std::to_string(version));
+    return hello;
 }
 }  // namespace
 
@@ -123,10 +108,13 @@ ConnectionConfig Rpc::link_config() const {
     return config;
 }
 
+secure::Key Rpc::link_key() const { return config_.key.derive("node link 2"); }
+
+Bytes Rpc::hello() const { return encode(NodeHello{version, config_.name, config_.incarnation}); }
+
 Result<> Rpc::listen(const io::Endpoint& at) {
     auto listener = io_.listen(at, [this](std::unique_ptr<io::Stream> stream) {
-        auto channel = net::stream_channel(std::move(stream), {config_.max_message_bytes});
-        (void)go(scope_, welcome(std::move(channel)));
+        (void)go(scope_, welcome(std::move(stream)));
     });
     if (!listener) return listener.error();
     listener_ = std::move(*listener);
@@ -134,73 +122,47 @@ Result<> Rpc::listen(const io::Endpoint& at) {
     return {};
 }
 
-Task<> Rpc::welcome(std::unique_ptr<net::Channel> channel) {
-    const std::string from = channel->peer();
-    net::Mailbox mailbox(*channel);
-    auto handshake = [](Rpc* self, net::Channel* to, net::Mailbox* in) -> Task<> {
-        auto hello = decode<Hello>(co_await in->receive());
-        if (!hello || hello->magic != magic) throw Error(errc::unauthorized, "not a node");
-        if (hello->version != version)
-            throw Error(errc::update_required,
-                        "link version " + std::to_string(hello->version) + ", expected 1");
-        Challenge challenge{self->config_.name, self->config_.incarnation, {}, {}};
-        self->io_.random(challenge.nonce);
-        const LinkTranscript link{hello->nonce, challenge.nonce, hello->name, self->config_.name};
-        challenge.proof = secure::link_proof(self->config_.key, LinkRole::server, link);
-        to->send(encode(challenge));
-        const auto proof = decode<Proof>(co_await in->receive());
-        if (!proof ||
-            !secure::verify_link_proof(self->config_.key, LinkRole::client, link, proof->proof))
-            throw Error(errc::unauthorized, "the cluster key was not proven");
-        if (in->closed()) throw Error(errc::disconnected, "it left amid the handshake");
+Task<> Rpc::welcome(std::unique_ptr<io::Stream> stream) {
+    const std::string from = stream->peer().to_string();
+    auto greet = [answer = hello()](BytesView payload) -> Result<Bytes> {
+        const auto hello = read_hello(payload);
+        if (!hello) return hello.error();
+        return answer;
     };
-    const auto proven = co_await as_result(
-        with_timeout(config_.handshake_limit, handshake(this, channel.get(), &mailbox)));
-    if (!proven || closed_) {
-        const Error reason = proven ? Error(errc::closed, "the node ends") : proven.error();
+    auto sealed = co_await as_result(with_timeout(
+        config_.handshake_limit,
+        net::seal_server(io_, std::move(stream), secure::ServerHandshake(link_key(), net::fresh_seed(io_)),
+                         std::move(greet))));
+    if (!sealed || closed_) {
+        const Error reason = sealed ? Error(errc::closed, "the node ends") : sealed.error();
         log::warn("rpc.stranger", {{"peer", from}, {"reason", reason.what()}});
-        say_bye(*channel, reason.is(errc::update_required)
-                              ? reason
-                              : Error(errc::unauthorized, "this is a node port: prove the cluster key"));
         co_return;
     }
     const std::uint64_t id = next_accepted_++;
-    auto early = mailbox.take_rest();
     auto connection = Connection::open(
-        io_.executor(), std::move(channel), link_config(), local_,
-        [this, id](const Error&) { accepted_.erase(id); }, std::move(early));
+        io_.executor(), net::stream_channel(std::move(sealed->stream), {config_.max_message_bytes}),
+        link_config(), local_, [this, id](const Error&) { accepted_.erase(id); });
     if (connection->open()) accepted_.emplace(id, std::move(connection));
 }
 
 Task<std::shared_ptr<Connection>> Rpc::open_link(io::Endpoint to) {
-    auto channel = net::stream_channel(co_await io_.connect(to, config_.handshake_limit),
-                                       {config_.max_message_bytes});
-    net::Mailbox mailbox(*channel);
-    Hello hello{std::string(magic), version, config_.name, config_.incarnation, {}};
-    io_.random(hello.nonce);
-    channel->send(encode(hello));
-    const Bytes answer = co_await mailbox.receive();
-    const auto challenge = decode<Challenge>(answer);
-    if (!challenge) {
-        if (auto reason = read_bye(answer)) throw *std::move(reason);
-        throw Error(errc::unauthorized, to.to_string() + " does not speak as a node");
-    }
-    const LinkTranscript link{hello.nonce, challenge->nonce, config_.name, challenge->name};
-    if (!secure::verify_link_proof(config_.key, LinkRole::server, link, challenge->proof))
-        throw Error(errc::unauthorized, to.to_string() + " did not prove the cluster key");
-    if (mailbox.closed()) throw Error(errc::disconnected, to.to_string() + " left amid the handshake");
-    channel->send(encode(Proof{secure::link_proof(config_.key, LinkRole::client, link)}));
-    auto early = mailbox.take_rest();
+    auto stream = co_await io_.connect(to, config_.handshake_limit);
+    auto made = co_await as_result(net::seal_client(
+        io_, std::move(stream), secure::ClientHandshake(link_key(), net::fresh_seed(io_)), hello()));
+    if (!made && (made.error().is(errc::disconnected) || made.error().is(errc::unauthorized)))
+        throw Error(made.error().code(), to.to_string() + " ended the handshake: it holds another cluster key, or is no node");
+    net::SealedStream sealed = std::move(made).value();
+    if (const auto other = read_hello(sealed.payload); !other) throw other.error();
     co_return Connection::open(
-        io_.executor(), std::move(channel), link_config(), local_,
+        io_.executor(), net::stream_channel(std::move(sealed.stream), {config_.max_message_bytes}),
+        link_config(), local_,
         [this, to](const Error& reason) {
             const auto found = links_.find(to);
             if (found != links_.end()) found->second->connection = nullptr;
             ContextGuard guard(&scope_.context());
             log::debug("rpc.link_closed", {{"to", to.to_string()}, {"reason", reason.what()}});
             if (on_link_lost && !closed_) on_link_lost(to, reason);
-        },
-        std::move(early));
+        });
 }
 
 Task<> Rpc::dial(io::Endpoint to) {

@@ -81,7 +81,9 @@ private:
     Task<std::shared_ptr<Connection>> link(io::Endpoint to);
     Task<> dial(io::Endpoint to);
     Task<std::shared_ptr<Connection>> open_link(io::Endpoint to);
-    Task<> welcome(std::unique_ptr<net::Channel> channel);
+    Task<> welcome(std::unique_ptr<io::Stream> stream);
+    secure::Key link_key() const;
+    Bytes hello() const;
     Task<> notify_later(Destination to, std::string type, std::uint64_t method, std::string text,
                         Bytes arguments);
     ConnectionConfig link_config() const;

@@ -4,7 +4,7 @@
 #include <gyre/codec/codec.hpp>
 #include <gyre/log/capture.hpp>
 #include <gyre/rpc/rpc.hpp>
-#include <gyre/secure/link_proof.hpp>
+#include <gyre/net/sealed_stream.hpp>
 #include <gyre/sim/world.hpp>
 
 namespace gyre::rpc {
@@ -248,31 +248,47 @@ TEST_F(RpcTest, a_stranger_with_another_key_is_refused_by_both_sides) {
 }
 
 /// What the other side of a node port may be.
-class Visitor : public net::ChannelHandler {
+class Visitor : public io::StreamHandler {
 public:
-    void on_message(BytesView m) override { heard.emplace_back(m.begin(), m.end()); }
+    explicit Visitor(std::unique_ptr<io::Stream> s) : stream(std::move(s)) { stream->start(*this); }
+    void on_data(BytesView bytes) override { append(heard, bytes); }
     void on_closed(const Error&) override { closed = true; }
-    std::string bye() const {
-        const auto reason = heard.empty() ? std::nullopt : read_bye(heard.back());
-        return reason ? reason->code() : "";
-    }
-    std::vector<Bytes> heard;
+    Bytes heard;
     bool closed = false;
-    std::unique_ptr<net::Channel> channel;
+    std::unique_ptr<io::Stream> stream;
 };
-Bytes hello_message(std::string magic, std::uint32_t version) {
-    return encode(std::tuple(magic, version, std::string("v"), std::uint64_t{1}, secure::LinkNonce{}));
+/// Message 1 of a handshake as it stands on a stream.
+Bytes framed(BytesView message) {
+    Bytes bytes{static_cast<std::uint8_t>(message.size()), static_cast<std::uint8_t>(message.size() >> 8), 0, 2};
+    append(bytes, message);
+    return bytes;
 }
+Bytes node_hello(std::uint32_t version) {
+    return encode(std::tuple(version, std::string("v"), std::uint64_t{1}));
+}
+secure::Key link_key(const secure::Key& cluster) { return cluster.derive("node link 2"); }
+
 class VisitorTest : public RpcTest {
 protected:
     void visit(const std::vector<Bytes>& messages) {
-        visitor = std::make_unique<Visitor>();
-        visitor->channel = net::stream_channel(world.run(machine, machine.connect(a.address(), 1s)), {});
-        visitor->channel->start(*visitor);
+        visitor = std::make_unique<Visitor>(world.run(machine, machine.connect(a.address(), 1s)));
         for (const Bytes& m : messages) {
-            if (!m.empty()) visitor->channel->send(m);
+            visitor->stream->write(m);
             world.run_for(20ms);
         }
+    }
+    /// The code with which the node refuses; "link" when it does not.
+    std::string shake_hands(secure::ClientHandshake handshake, Bytes payload) {
+        const auto seal = [](sim::Machine* from, io::Endpoint to, secure::ClientHandshake h, Bytes p) -> Task<> {
+            auto stream = co_await from->connect(std::move(to), 1s);
+            (void)co_await net::seal_client(*from, std::move(stream), std::move(h), std::move(p));
+        };
+        try {
+            world.run(machine, seal(&machine, a.address(), std::move(handshake), std::move(payload)));
+        } catch (const Error& error) {
+            return error.code();
+        }
+        return "link";
     }
     ~VisitorTest() override {
         visitor.reset();
@@ -285,6 +301,7 @@ protected:
         b.rpc.close();
         world.run_for(1s);
     }
+    secure::Key key = link_key(a.rpc.config().key);
     sim::Machine& machine = world.machine("visitor", "10.0.0.9");
     std::unique_ptr<Visitor> visitor;
 };
@@ -292,47 +309,45 @@ protected:
 TEST_F(VisitorTest, silence_is_ended_after_three_seconds) {
     visit({});
     EXPECT_TRUE(world.run_until([&] { return visitor->closed; }, 3100ms));
-    EXPECT_EQ(visitor->bye(), errc::unauthorized);
     EXPECT_TRUE(log.has("rpc.stranger", "timed_out"));
+    EXPECT_TRUE(visitor->heard.empty());
 }
-TEST_F(VisitorTest, garbage_is_refused) {
+TEST_F(VisitorTest, garbage_is_not_answered) {
     visit({Bytes(100, 0xc1)});
     EXPECT_TRUE(world.run_until([&] { return visitor->closed; }, 1s));
-    EXPECT_EQ(visitor->bye(), errc::unauthorized);
+    EXPECT_TRUE(log.has("rpc.stranger", "bad_data"));
+    EXPECT_TRUE(visitor->heard.empty());
 }
-TEST_F(VisitorTest, a_frame_over_the_limit_is_refused) {
-    visit({});
-    visitor.reset();
-    auto stream = world.run(machine, machine.connect(a.address(), 1s));
-    stream->write(Bytes{0xff, 0xff, 0xff, 0xff, 1, 2, 3});
-    world.run_for(100ms);
-    EXPECT_TRUE(log.has("rpc.stranger", "too_large"));
-}
-TEST_F(VisitorTest, another_protocol_or_version_is_named) {
-    visit({hello_message("gyre-client", 1)});
-    EXPECT_EQ(visitor->bye(), errc::unauthorized);
-    visit({hello_message("gyre-node", 2)});
-    EXPECT_EQ(visitor->bye(), errc::update_required);
-}
-TEST_F(VisitorTest, calls_before_the_proof_are_not_answered) {
-    visit({hello_message("gyre-node", 1)});
-    ASSERT_EQ(visitor->heard.size(), 1u) << "the challenge";
-    Writer writer;
-    for (const std::uint64_t part : {1, 1, 7}) writer.unsigned_integer(part);
-    writer.text("T.echo");
-    for (int i = 0; i < 3; ++i) writer.unsigned_integer(0);
-    writer.encoded(no_arguments);
-    const Bytes message = writer.take();
-    for (int i = 0; i < 200; ++i) visitor->channel->send(message);
+TEST_F(VisitorTest, a_length_over_the_limit_is_refused_by_its_head) {
+    visit({Bytes{0xff, 0xff, 0xff, 2}});
     EXPECT_TRUE(world.run_until([&] { return visitor->closed; }, 1s));
-    EXPECT_EQ(visitor->bye(), errc::unauthorized);
+    EXPECT_TRUE(log.has("rpc.stranger", "bad_data"));
 }
-TEST_F(VisitorTest, a_proof_of_nothing_is_refused) {
-    visit({hello_message("gyre-node", 1), encode(std::tuple(secure::Mac{}))});
-    EXPECT_EQ(visitor->bye(), errc::unauthorized);
+TEST_F(VisitorTest, who_does_not_hold_the_key_is_refused) {
+    EXPECT_NE(shake_hands({link_key(secure::Key{{9}}), secure::Seed{1}}, node_hello(2)), "link");
+    EXPECT_TRUE(log.has("rpc.stranger", "unauthorized"));
+    const secure::Identity other(secure::Key{{9}});
+    EXPECT_NE(shake_hands({other.public_key(), secure::Seed{1}}, node_hello(2)), "link") << "a game client";
+}
+TEST_F(VisitorTest, another_version_is_named) {
+    EXPECT_EQ(shake_hands({key, secure::Seed{1}}, node_hello(3)), errc::update_required);
+    EXPECT_EQ(shake_hands({key, secure::Seed{1}}, Bytes{1, 2, 3}), errc::bad_data);
+}
+TEST_F(VisitorTest, a_recorded_first_message_opens_no_link) {
+    const Bytes recorded = framed(secure::ClientHandshake(key, secure::Seed{1}).first(node_hello(2)));
+    visit({recorded});
+    EXPECT_FALSE(visitor->heard.empty()) << "it is answered";
+    EXPECT_EQ(a.rpc.links(), 0u);
+    Bytes call(200, 0);
+    call[0] = 196;
+    visitor->stream->write(call);
+    EXPECT_TRUE(world.run_until([&] { return visitor->closed; }, 1s));
+    EXPECT_TRUE(log.has("rpc.stranger", "unauthorized"));
+    visit({recorded});
+    EXPECT_TRUE(world.run_until([&] { return visitor->closed; }, 3100ms)) << "silence behind it ends, too";
 }
 TEST_F(VisitorTest, half_a_handshake_then_a_cut_leaves_nothing) {
-    visit({hello_message("gyre-node", 1)});
+    visit({framed(secure::ClientHandshake(key, secure::Seed{1}).first(node_hello(2)))});
     world.cut(machine, a.machine);
     world.run_for(100ms);
     EXPECT_TRUE(log.has("rpc.stranger", "disconnected"));
@@ -345,12 +360,10 @@ TEST_F(RpcTest, what_answers_at_an_address_may_be_no_node) {
     Bytes answer;
     bool hang_up = false;
     auto listener = machine.listen({"10.0.0.9", 100}, [&](std::unique_ptr<io::Stream> stream) {
-        visitors.push_back(std::make_unique<Visitor>());
+        visitors.push_back(std::make_unique<Visitor>(std::move(stream)));
         auto& v = *visitors.back();
-        v.channel = net::stream_channel(std::move(stream), {});
-        v.channel->start(v);
-        if (!answer.empty()) v.channel->send(answer);
-        if (hang_up) v.channel->close();
+        if (!answer.empty()) v.stream->write(answer);
+        if (hang_up) v.stream->close();
     }).value();
     const auto ask = [&](Bytes says, bool hangs_up) {
         answer = std::move(says), hang_up = hangs_up;
@@ -361,12 +374,9 @@ TEST_F(RpcTest, what_answers_at_an_address_may_be_no_node) {
         return out;
     };
     EXPECT_EQ(ask(Bytes(50, 0xc1), false), "disconnected ");
-    EXPECT_EQ(ask(bye_message(Error("unauthorized", "go away")), true), "disconnected ");
     EXPECT_EQ(ask({}, true), "disconnected ");
     EXPECT_EQ(ask({}, false), "disconnected ") << "silence, for three seconds";
-    EXPECT_EQ(ask(encode(std::tuple(std::string("other"), std::uint64_t{1}, secure::LinkNonce{},
-                                    secure::Mac{})), false),
-              "disconnected ") << "a challenge without proof";
+    EXPECT_EQ(ask(framed(Bytes(64, 1)), false), "disconnected ") << "an answer without proof";
     visitors.clear();
 }
 

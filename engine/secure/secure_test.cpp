@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <fstream>
 #include <gyre/secure/key.hpp>
-#include <gyre/secure/link_proof.hpp>
 #include <gyre/secure/mac.hpp>
 #include <gyre/secure/password.hpp>
 #include <gyre/secure/token.hpp>
@@ -201,24 +200,6 @@ TEST(SignedToken, of_another_key_or_purpose_is_unauthorized) {
     const auto other = SignedToken(Key(seed_of(1)), "resume").open(text);
     ASSERT_FALSE(other.ok());
     EXPECT_TRUE(other.error().is(errc::unauthorized));
-}
-
-TEST(LinkProof, holds_for_one_role_both_nonces_and_both_names) {
-    const Key key(seed_of(1));
-    const LinkTranscript link{seed_of(2), seed_of(3), "gate_1", "lobby_1"};
-    const Mac server = link_proof(key, LinkRole::server, link);
-    EXPECT_TRUE(verify_link_proof(key, LinkRole::server, link, server));
-    EXPECT_FALSE(verify_link_proof(key, LinkRole::client, link, server)) << "reflected";
-    EXPECT_FALSE(verify_link_proof(Key(seed_of(9)), LinkRole::server, link, server));
-    EXPECT_FALSE(verify_link_proof(key, LinkRole::server, link, {}));
-
-    for (const LinkTranscript& other :
-         {LinkTranscript{seed_of(4), seed_of(3), "gate_1", "lobby_1"},
-          LinkTranscript{seed_of(2), seed_of(4), "gate_1", "lobby_1"},
-          LinkTranscript{seed_of(3), seed_of(2), "gate_1", "lobby_1"},
-          LinkTranscript{seed_of(2), seed_of(3), "gate_2", "lobby_1"},
-          LinkTranscript{seed_of(2), seed_of(3), "gate_1l", "obby_1"}})
-        EXPECT_FALSE(verify_link_proof(key, LinkRole::server, other, server)) << "replayed";
 }
 
 }  // namespace

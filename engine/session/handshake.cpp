@@ -12,12 +12,11 @@ constexpr std::size_t max_server_name_bytes = 128;
 
 Bytes write_hello(const Hello& hello) {
     Writer writer;
-    writer.array(5);
+    writer.array(4);
     writer.text(magic);
     writer.unsigned_integer(protocol_version);
     writer.unsigned_integer(hello.client_version);
     writer.text(hello.credential);
-    writer.bin(hello.nonce);
     return writer.take();
 }
 
@@ -36,14 +35,10 @@ Result<Hello> read_hello(BytesView message) {
                                                 ", this server speaks " +
                                                 std::to_string(protocol_version));
     Hello hello;
-    BytesView nonce;
-    if (!reader.integer(hello.client_version) || !reader.text(credential) || !reader.bin(nonce) ||
-        !reader.finish())
+    if (!reader.integer(hello.client_version) || !reader.text(credential) || !reader.finish())
         return reader.error("hello");
-    if (count != 5 || nonce.size() != hello.nonce.size())
-        return Error(errc::bad_data, "hello: expected 5 values and a nonce of 32 bytes");
+    if (count != 4) return Error(errc::bad_data, "hello: expected 4 values");
     hello.credential = credential;
-    std::copy(nonce.begin(), nonce.end(), hello.nonce.begin());
     return hello;
 }
 

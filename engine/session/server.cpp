@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <gyre/log/log.hpp>
+#include <gyre/net/sealed_stream.hpp>
 #include <gyre/session/detail/home.hpp>
 #include <gyre/session/handshake.hpp>
 #include <gyre/session/session.hpp>
@@ -48,6 +49,7 @@ public:
           own_metrics_(std::move(own)) {}
 
     Result<> listen();
+    void accept(std::unique_ptr<io::Stream> stream);
     void accept(std::unique_ptr<net::Channel> channel, io::Endpoint peer);
     void end(std::uint64_t session, const Error& reason) override;
     void close();
@@ -72,10 +74,14 @@ private:
     };
     std::optional<Error> refusal(const io::Endpoint& peer);
     bool too_often(const std::string& host);
+    void refused(const io::Endpoint& peer, const Error& reason);
     void refuse(net::Channel& channel, const io::Endpoint& peer, const Error& reason);
+    std::optional<Error> too_old(const Hello& hello) const;
+    net::Greet greet();
     // Own the server: it may be destroyed while a handshake goes on.
+    static Task<> welcome_stream(std::shared_ptr<Impl> self, std::unique_ptr<io::Stream> stream);
     static Task<> welcome(std::shared_ptr<Impl> self, std::unique_ptr<net::Channel> channel,
-                          io::Endpoint peer);
+                          io::Endpoint peer, TimePoint until);
     static Task<Admitted> admit(std::shared_ptr<Impl> self, net::Channel* channel,
                                 net::Mailbox* mailbox, io::Endpoint peer);
     void open(std::unique_ptr<net::Channel> channel, io::Endpoint peer, Admitted admitted);
@@ -90,13 +96,9 @@ Result<> Server::Impl::listen() {
     if (config.heartbeat < 10ms || config.heartbeat >= config.dead_after)
         return wrong("heartbeat: expected [10 ms, dead_after)");
     if (config.handshake_limit <= Duration::zero()) return wrong("handshake_limit: expected > 0");
-    if (!config.endpoint.is_loopback() && !config.unsealed_beyond_loopback)
-        return wrong("endpoint=" + config.endpoint.to_string() +
-                     ": sessions are not sealed; only a loopback address is safe");
-    auto listener = io_.listen(config.endpoint, [this](std::unique_ptr<io::Stream> stream) {
-        const io::Endpoint peer = stream->peer();
-        accept(net::stream_channel(std::move(stream), {config.max_message_bytes}), peer);
-    });
+    if (!config.identity) return wrong("identity: none, so clients could not know this server");
+    auto listener = io_.listen(config.endpoint,
+                               [this](std::unique_ptr<io::Stream> stream) { accept(std::move(stream)); });
     if (!listener) return listener.error();
     listener_ = std::move(*listener);
     return {};
@@ -122,17 +124,63 @@ std::optional<Error> Server::Impl::refusal(const io::Endpoint& peer) {
     return {};
 }
 
-void Server::Impl::refuse(net::Channel& channel, const io::Endpoint& peer, const Error& reason) {
+void Server::Impl::refused(const io::Endpoint& peer, const Error& reason) {
     metrics.handshake(reason.code());
     log::info("session.refused", {{"peer", peer.to_string()}, {"reason", reason.what()}});
+}
+
+void Server::Impl::refuse(net::Channel& channel, const io::Endpoint& peer, const Error& reason) {
+    refused(peer, reason);
     channel.send(rpc::bye_message(reason));
     channel.close();
+}
+
+void Server::Impl::accept(std::unique_ptr<io::Stream> stream) {
+    if (const auto reason = refusal(stream->peer())) {
+        refused(stream->peer(), *reason);
+        return net::refuse_stream(*stream, *reason);
+    }
+    metrics.pending.set(static_cast<double>(++pending_));
+    (void)go(scope_, welcome_stream(shared_from_this(), std::move(stream)));
 }
 
 void Server::Impl::accept(std::unique_ptr<net::Channel> channel, io::Endpoint peer) {
     if (const auto reason = refusal(peer)) return refuse(*channel, peer, *reason);
     metrics.pending.set(static_cast<double>(++pending_));
-    (void)go(scope_, welcome(shared_from_this(), std::move(channel), std::move(peer)));
+    (void)go(scope_, welcome(shared_from_this(), std::move(channel), std::move(peer),
+                             executor.after(config.handshake_limit)));
+}
+
+std::optional<Error> Server::Impl::too_old(const Hello& hello) const {
+    if (hello.client_version >= config.min_client_version) return {};
+    return Error(errc::update_required, config.update_text + " (client_version=" +
+                                            std::to_string(hello.client_version) + ", expected at least " +
+                                            std::to_string(config.min_client_version) + ")");
+}
+
+net::Greet Server::Impl::greet() {
+    return [this](BytesView payload) -> Result<Bytes> {
+        const auto hello = read_hello(payload);
+        if (!hello) return hello.error();
+        if (auto reason = too_old(*hello)) return *std::move(reason);
+        return Bytes{};
+    };
+}
+
+Task<> Server::Impl::welcome_stream(std::shared_ptr<Impl> self, std::unique_ptr<io::Stream> stream) {
+    const TimePoint until = self->executor.after(self->config.handshake_limit);
+    io::Endpoint peer = stream->peer();
+    auto sealed = co_await as_result(with_timeout(
+        self->config.handshake_limit,
+        net::seal_server(self->io_, std::move(stream),
+                         secure::ServerHandshake(*self->config.identity, net::fresh_seed(self->io_)),
+                         self->greet())));
+    if (sealed) {
+        auto channel = net::stream_channel(std::move(sealed->stream), {self->config.max_message_bytes});
+        co_return co_await welcome(self, std::move(channel), std::move(peer), until);
+    }
+    self->metrics.pending.set(static_cast<double>(--self->pending_));
+    self->refused(peer, sealed.error());
 }
 
 Task<Server::Impl::Admitted> Server::Impl::admit(std::shared_ptr<Impl> self,
@@ -141,11 +189,7 @@ Task<Server::Impl::Admitted> Server::Impl::admit(std::shared_ptr<Impl> self,
     const Bytes first = co_await mailbox->receive();
     channel->pause(true);  // a stranger's bytes are not kept
     Hello hello = read_hello(first).value();
-    if (hello.client_version < self->config.min_client_version)
-        throw Error(errc::update_required,
-                    self->config.update_text + " (client_version=" +
-                        std::to_string(hello.client_version) + ", expected at least " +
-                        std::to_string(self->config.min_client_version) + ")");
+    if (auto reason = self->too_old(hello)) throw *std::move(reason);
     Admitted admitted;
     admitted.client_version = hello.client_version;
     admitted.admission = co_await self->authenticate_(
@@ -156,10 +200,10 @@ Task<Server::Impl::Admitted> Server::Impl::admit(std::shared_ptr<Impl> self,
 }
 
 Task<> Server::Impl::welcome(std::shared_ptr<Impl> self, std::unique_ptr<net::Channel> channel,
-                             io::Endpoint peer) {
+                             io::Endpoint peer, TimePoint until) {
     net::Mailbox mailbox(*channel);
     auto admitted = co_await as_result(
-        with_timeout(self->config.handshake_limit, admit(self, channel.get(), &mailbox, peer)));
+        with_timeout(until - self->executor.now(), admit(self, channel.get(), &mailbox, peer)));
     self->metrics.pending.set(static_cast<double>(--self->pending_));
     if (admitted && !self->closed_ && self->sessions_.size() < self->config.max_sessions) {
         ContextGuard outside(nullptr);

@@ -3,7 +3,9 @@
 #include <gyre/base/id.hpp>
 #include <gyre/codec/describe.hpp>
 #include <gyre/net/endpoint.hpp>
+#include <gyre/secure/handshake.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace gyre::metric {
@@ -24,7 +26,9 @@ class Session;
 struct ServerConfig {
     io::Endpoint endpoint;                      ///< Port 0: any free one, see Server::local().
     std::string server_name = "gyre";           ///< Told to clients.
-    bool unsealed_beyond_loopback = false;      ///< What passes can be read and changed on the way.
+    /// What clients pin. Without one the server does not listen, and accept() takes links that are safe
+    /// by themselves.
+    std::optional<secure::Identity> identity;
     std::size_t max_message_bytes = 64 * 1024;  ///< [8 KiB, 1 MiB], of a frame.
     Duration handshake_limit = 5s;              ///< From accept to the answer.
     std::size_t max_sessions = 10'000;          ///< Beyond: `overloaded`; so for the next two.
@@ -88,7 +92,7 @@ public:
     /// Errors: in_use (names the address), refused, bad_config (names the field).
     Result<> listen();
     io::Endpoint local() const;
-    /// A connection of another transport, from its first message on.
+    /// A connection of another transport, from its first message on: the hello.
     void accept(std::unique_ptr<net::Channel> channel, io::Endpoint peer);
 
     void set_limits(const ServerLimits& limits);

@@ -3,6 +3,7 @@
 #include <gyre/codec/codec.hpp>
 #include <gyre/net/channel.hpp>
 #include <gyre/metric/registry.hpp>
+#include <gyre/net/sealed_stream.hpp>
 #include <gyre/session/handshake.hpp>
 #include <gyre/session/server.hpp>
 #include <gyre/session/session.hpp>
@@ -58,6 +59,7 @@ struct RawClient : net::ChannelHandler {
 };
 
 constexpr EntityId avatar = 4711;
+const secure::Identity identity(secure::Key(secure::Seed{1}));
 
 Task<Admission> check(Credential credential, Duration takes) {
     if (takes > Duration::zero()) co_await sleep(takes);
@@ -69,7 +71,7 @@ struct SessionServer : testing::Test {
     SessionServer() : SessionServer(sim::test_seed()) {}
     explicit SessionServer(std::uint64_t seed) : world({.seed = seed}) {
         config.endpoint = {"10.0.0.1", 4000};
-        config.unsealed_beyond_loopback = true;
+        config.identity = identity;
         config.min_client_version = 3;
         config.metrics = &metrics;
     }
@@ -81,12 +83,27 @@ struct SessionServer : testing::Test {
         server->on_closed([this](Session&, const Error& reason) { closed.emplace_back(reason.code()); });
         server->listen().value();
     }
-    std::unique_ptr<RawClient> dial() {
-        auto stream = world.run(player, player.connect(config.endpoint, 1s));
-        return std::make_unique<RawClient>(net::stream_channel(std::move(stream), {}));
+    std::unique_ptr<RawClient> dial(std::size_t max_message_bytes = 1 << 20) {
+        auto sealed = world.run(player, seal(&player, config.endpoint, write_greeting(100)));
+        return std::make_unique<RawClient>(net::stream_channel(std::move(sealed.stream), {max_message_bytes}));
+    }
+    /// The code with which the server refuses this greeting, before any hello.
+    std::string refusal(Bytes greeting) {
+        try {
+            world.run(player, seal(&player, config.endpoint, std::move(greeting)));
+        } catch (const Error& error) {
+            return error.code();
+        }
+        return "welcome";
+    }
+    static Task<net::SealedStream> seal(sim::Machine* from, io::Endpoint to, Bytes greeting) {
+        auto stream = co_await from->connect(std::move(to), 1s);
+        co_return co_await net::seal_client(
+            *from, std::move(stream), secure::ClientHandshake(identity.public_key(), net::fresh_seed(*from)),
+            std::move(greeting));
     }
     static Bytes hello(std::string credential = "right", std::uint32_t version = 3) {
-        return write_hello({version, std::move(credential), {}});
+        return write_hello({version, std::move(credential)});
     }
     std::unique_ptr<RawClient> join() {
         auto client = dial();
@@ -139,7 +156,7 @@ TEST_F(SessionServer, passes_calls_on_with_the_callers_stamp) {
 TEST_F(SessionServer, names_why_it_refuses) {
     serve();
     Bytes other_protocol = hello();
-    other_protocol[1 + 12] = 2;  // after the array's head and the word
+    other_protocol[1 + 12] = 3;  // after the array's head and the word
     const std::pair<Bytes, std::string_view> cases[] = {
         {hello("wrong"), errc::unauthorized},
         {hello("right", 2), errc::update_required},
@@ -147,7 +164,7 @@ TEST_F(SessionServer, names_why_it_refuses) {
         {hello(std::string(max_hello_bytes, 'x')), errc::too_large},
         {Bytes{'G', 'E', 'T', ' ', '/'}, errc::bad_data},
         {encode(std::string("gyre-client")), errc::bad_data},
-        {Bytes{0x95, 0xdb, 0xff, 0xff, 0xff, 0xff}, errc::bad_data},
+        {Bytes{0x94, 0xdb, 0xff, 0xff, 0xff, 0xff}, errc::bad_data},
     };
     for (const auto& [message, code] : cases) {
         const auto before = handshakes(std::string(code));
@@ -164,8 +181,7 @@ TEST_F(SessionServer, names_why_it_refuses) {
 
 TEST_F(SessionServer, cuts_a_frame_above_the_limit) {
     serve();
-    auto stream = world.run(player, player.connect(config.endpoint, 1s));
-    auto client = std::make_unique<RawClient>(net::stream_channel(std::move(stream), {1 << 20}));
+    auto client = dial();
     client->channel->send(Bytes(config.max_message_bytes + 1, 0));
     ASSERT_TRUE(until([&] { return client->end != ""; }));
     EXPECT_EQ(handshakes("too_large"), 1);
@@ -205,9 +221,9 @@ TEST_F(SessionServer, limits_what_comes_from_one_address) {
     config.max_handshakes_per_ip_per_second = 2;  // 4 saved up
     serve();
     std::vector<std::unique_ptr<RawClient>> clients;
-    for (int i = 0; i < 6; ++i) clients.push_back(dial());
-    ASSERT_TRUE(until([&] { return clients[5]->end != "" && clients[4]->end != ""; }, 1s));
-    EXPECT_EQ(clients[5]->bye(), errc::overloaded);
+    for (int i = 0; i < 4; ++i) clients.push_back(dial());
+    EXPECT_EQ(refusal(write_greeting(3)), errc::overloaded) << "before a handshake, in the clear";
+    EXPECT_EQ(refusal(write_greeting(3)), errc::overloaded);
     EXPECT_EQ(clients[3]->end, "");
     world.run_for(1s);
     EXPECT_NO_FATAL_FAILURE(join());
@@ -218,15 +234,11 @@ TEST_F(SessionServer, is_full_at_its_limits) {
     config.max_sessions = 2;
     serve();
     auto silent = dial();
-    auto second = dial();
-    ASSERT_TRUE(until([&] { return second->end != ""; }));
-    EXPECT_EQ(second->bye(), errc::overloaded);
+    EXPECT_EQ(refusal(write_greeting(3)), errc::overloaded);
     silent->channel->send(hello());
     ASSERT_TRUE(until([&] { return server->sessions() == 1; }));
     auto third = join();
-    auto fourth = dial();
-    ASSERT_TRUE(until([&] { return fourth->end != ""; }));
-    EXPECT_EQ(fourth->bye(), errc::overloaded);
+    EXPECT_EQ(refusal(write_greeting(3)), errc::overloaded);
     EXPECT_EQ(server->sessions(), 2);
 }
 
@@ -362,8 +374,32 @@ TEST_F(SessionServer, may_be_destroyed_amid_everything) {
     EXPECT_EQ(pending->bye(), errc::closed);
 }
 
-TEST_F(SessionServer, listens_where_it_is_safe_only) {
-    config.unsealed_beyond_loopback = false;
+TEST_F(SessionServer, refuses_a_greeting_before_any_credential_is_shown) {
+    serve();
+    EXPECT_EQ(refusal(write_greeting(2)), errc::update_required);
+    EXPECT_EQ(refusal(Bytes{}), errc::bad_data);
+    EXPECT_EQ(refusal(Bytes{1, 2, 3}), errc::bad_data);
+    Bytes other_protocol = write_greeting(3);
+    other_protocol[1 + 12] = 3;
+    EXPECT_EQ(refusal(other_protocol), errc::update_required);
+    EXPECT_EQ(refusal(write_greeting(3)), "welcome");
+    EXPECT_EQ(handshakes("update_required"), 2);
+}
+
+TEST_F(SessionServer, only_who_holds_the_key_is_believed) {
+    serve();
+    const auto impostor = secure::Identity(secure::Key(secure::Seed{9}));
+    auto stream = world.run(player, player.connect(config.endpoint, 1s));
+    const auto shaken = [](sim::Machine* from, std::unique_ptr<io::Stream> raw, secure::PublicKey key) -> Task<> {
+        (void)co_await net::seal_client(*from, std::move(raw), secure::ClientHandshake(key, net::fresh_seed(*from)),
+                                        write_greeting(3));
+    };
+    EXPECT_THROW(world.run(player, shaken(&player, std::move(stream), impostor.public_key())), Error);
+    EXPECT_EQ(handshakes("unauthorized"), 1);
+}
+
+TEST_F(SessionServer, listens_with_a_key_only) {
+    config.identity.reset();
     server.emplace(gate, gate.scope(), config, [](Credential c) { return check(std::move(c), {}); }, target);
     const auto result = server->listen();
     ASSERT_FALSE(result);

@@ -40,9 +40,12 @@ void Executor::turn(TimePoint now) {
     wheel_.collect(now_);
     while (Timer* timer = wheel_.take_due()) timer->callback_(*timer);
     run_all(ready_);
-    Link ending;
-    splice(turn_end_, ending);
-    run_all(ending);
+    // What the end of a turn defers again, as a layer does that hands down to the next, runs in it too.
+    while (turn_end_.linked()) {
+        Link ending;
+        splice(turn_end_, ending);
+        run_all(ending);
+    }
 }
 
 }  // namespace gyre

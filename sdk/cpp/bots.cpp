@@ -215,6 +215,7 @@ private:
         ConnectOptions connect;
         connect.endpoint = options.gates[bot->number % options.gates.size()];
         connect.credential = reply.token;
+        connect.server_key = options.server_key;
         for (;;) {
             auto client = co_await as_result(Client::connect(io, *bot->scope, connect));
             if (client) {
@@ -297,6 +298,7 @@ Task<Client> Bot::connect(io::Endpoint endpoint, std::string credential) const {
     ConnectOptions options;
     options.endpoint = std::move(endpoint);
     options.credential = std::move(credential);
+    options.server_key = state_->run.options.server_key;
     return connect_patiently(state_, std::move(options));
 }
 void Bot::count_messages(std::uint64_t messages) const {

@@ -9,6 +9,8 @@
 namespace gyre::sdk {
 namespace {
 
+const secure::Identity identity(secure::Key(secure::Seed{1}));
+
 struct Player {
     std::uint32_t status() { return 7; }
     void shout(std::string) {}
@@ -37,7 +39,7 @@ struct Front : rpc::Target {
     static session::ServerConfig gate_config() {
         session::ServerConfig config;
         config.endpoint = {"10.0.0.1", 4000};
-        config.unsealed_beyond_loopback = true;
+        config.identity = identity;
         config.max_handshakes_per_ip_per_second = 0;
         return config;
     }
@@ -103,6 +105,7 @@ protected:
     static Task<BotReport> start(BotRun* run) { co_return co_await run->run(); }
     BotOptions options(std::uint32_t count) {
         BotOptions o;
+        o.server_key = identity.public_key();
         o.count = count;
         o.duration = 10s;
         o.accounts = {{"10.0.0.1", 80}};

@@ -1,4 +1,5 @@
 #include <gyre/log/log.hpp>
+#include <gyre/net/sealed_stream.hpp>
 #include <gyre/session/handshake.hpp>
 #include <gyre_sdk/client.hpp>
 
@@ -116,11 +117,14 @@ Task<Bytes> call_text(std::shared_ptr<Link> link, EntityId entity, std::string m
 }
 Task<> wait_closed(std::shared_ptr<Link> link) { co_await link->ended.wait(); }
 Task<> shake_hands(std::shared_ptr<Link> link, ConnectOptions options) {
-    auto channel = net::stream_channel(co_await link->io.connect(options.endpoint, options.connect_limit),
-                                       {options.max_message_bytes});
+    auto& io = link->io;
+    auto stream = co_await io.connect(options.endpoint, options.connect_limit);
+    auto sealed = co_await net::seal_client(
+        io, std::move(stream), secure::ClientHandshake(options.server_key, net::fresh_seed(io)),
+        session::write_greeting(options.client_version));
+    auto channel = net::stream_channel(std::move(sealed.stream), {options.max_message_bytes});
     std::optional<net::Mailbox> mailbox(std::in_place, *channel);
-    session::Hello hello{options.client_version, std::move(options.credential), {}};
-    link->io.random(hello.nonce);
+    const session::Hello hello{options.client_version, std::move(options.credential)};
     channel->send(session::write_hello(hello));
     link->welcome = session::read_welcome(co_await mailbox->receive()).value();
     auto early = mailbox->take_rest();

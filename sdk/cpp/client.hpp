@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 #include <gyre/rpc/remote.hpp>
+#include <gyre/secure/handshake.hpp>
 #include <memory>
 #include <optional>
 #include <span>
@@ -14,6 +15,7 @@ class Link;
 
 struct ConnectOptions {
     io::Endpoint endpoint;
+    secure::PublicKey server_key{};             ///< Of the server, as shipped with the client: it proves it.
     std::string credential;                     ///< The token of log_in().
     std::uint32_t client_version = 1;
     Duration connect_limit = 10s;               ///< For connection and handshake together.
@@ -44,14 +46,14 @@ private:
 /// One session of one player, outside of a node. Use on its loop, inside of tasks. Destroying it
 /// closes it.
 ///
-///     auto client = co_await sdk::Client::connect(io, scope, {gate, token});
+///     auto client = co_await sdk::Client::connect(io, scope, {gate, gate_key, token});
 ///     client.handle(hud);
 ///     Ticket ticket = co_await client.call<&Avatar::find_match>(MatchMode::duel);
 ///     client.entity(match).notify<&Match::input>(input);
 class Client : public rpc::detail::Callable<Client> {
 public:
-    /// Errors: refused, disconnected, timed_out, bad_data; those of the server by their code, such
-    /// as unauthorized, update_required, overloaded. `io` and `scope` outlive the client; handlers
+    /// Errors: refused, disconnected, timed_out, bad_data; unauthorized when the server does not hold
+    /// server_key; those of the server by their code, such as unauthorized, update_required, overloaded. `io` and `scope` outlive the client; handlers
     /// run as tasks of `scope`.
     static Task<Client> connect(io::Io& io, Scope& scope, ConnectOptions options);
     Client(Client&&) noexcept = default;

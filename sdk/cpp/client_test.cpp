@@ -75,16 +75,18 @@ struct Gate {
     std::uint64_t last = 0;
 };
 
+const secure::Identity identity(secure::Key(secure::Seed{1}));
 ConnectOptions options(io::Endpoint to, int player = 1) {
     ConnectOptions o;
+    o.server_key = identity.public_key();
     o.endpoint = std::move(to);
     o.credential = "player/" + std::to_string(player);
     return o;
 }
 session::ServerConfig at(io::Endpoint endpoint) {
     session::ServerConfig config;
+    config.identity = identity;
     config.endpoint = std::move(endpoint);
-    config.unsealed_beyond_loopback = true;
     return config;
 }
 

@@ -11,13 +11,11 @@ struct BattleConfig {
     std::string entity = "Match";
     std::uint32_t max_matches = 1000;
     std::uint32_t min_client_version = 0;
-    bool unsealed_beyond_loopback = false;
     static consteval auto describe() {
         return type<BattleConfig>("BattleConfig",
             field<&BattleConfig::entity>(about("described name of the type that runs a match; it is called by the name `Match`, so keep it")),
             field<&BattleConfig::max_matches>(live, about("at a time; beyond it the node refuses and the dispatcher asks another")),
-            field<&BattleConfig::min_client_version>(live, about("older clients end `update_required`")),
-            field<&BattleConfig::unsealed_beyond_loopback>(about("clients may come over a network, unencrypted; no effect while `cluster.host` is loopback")));
+            field<&BattleConfig::min_client_version>(live, about("older clients end `update_required`")));
     }
 };
 constexpr double calls_per_second = 120;
@@ -30,7 +28,6 @@ Task<> Battle::on_start() {
         throw Error(errc::bad_config, "battle.entity: no module has a type \"" + settings.entity + "\"");
     entity_ = settings.entity;
     session::ServerConfig server;
-    server.unsealed_beyond_loopback = settings.unsealed_beyond_loopback;
     server.calls_per_second = calls_per_second;
     server.min_client_version = settings.min_client_version;
     server.max_handshakes_per_ip_per_second = 0;

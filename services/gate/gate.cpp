@@ -16,14 +16,12 @@ struct GateConfig {
     std::uint32_t calls_per_second = 100;
     std::uint32_t min_client_version = 0;
     std::string home_role = "lobby";
-    bool unsealed_beyond_loopback = false;
     static consteval auto describe() {
         return type<GateConfig>("GateConfig",
             field<&GateConfig::max_sessions>(live, about("clients at a time; beyond it: `overloaded`")),
             field<&GateConfig::calls_per_second>(live, about("of one client; excess calls end `overloaded`; 0: no limit")),
             field<&GateConfig::min_client_version>(live, about("older clients end `update_required`")),
-            field<&GateConfig::home_role>(about("role of the nodes that host what clients play")),
-            field<&GateConfig::unsealed_beyond_loopback>(about("clients may come over a network, unencrypted; no effect while `cluster.host` is loopback")));
+            field<&GateConfig::home_role>(about("role of the nodes that host what clients play")));
     }
 };
 GateConfig config() { return this_node().config.as<GateConfig>().value(); }
@@ -89,7 +87,6 @@ Task<> Gate::on_start() {
     const auto settings = config();
     home_role_ = settings.home_role;
     session::ServerConfig server;
-    server.unsealed_beyond_loopback = settings.unsealed_beyond_loopback;
     server.max_sessions = settings.max_sessions;
     server.calls_per_second = settings.calls_per_second;
     server.min_client_version = settings.min_client_version;

@@ -46,7 +46,7 @@ class Refusal(ClusterTest):
 
     def test_wrong_values(self):
         for setting, told in {
-            "cluster.host=0.0.0.0": "loopback",
+            "cluster.host=0.0.0.0": "host: expected a numeric IPv4 address",
             "cluster.nodes=[]": "nodes",
             'cluster.nodes=[{"name":"a","role":"gaet"}]': 'role "gaet" of a: no module serves it',
             'cluster.modules=["nothing"]': "module nothing: no file",

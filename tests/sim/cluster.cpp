@@ -10,8 +10,6 @@ namespace gyre::test {
 namespace {
 
 constexpr const char* settings = R"({
-    "gate": {"unsealed_beyond_loopback": true},
-    "battle": {"unsealed_beyond_loopback": true},
     "account": {"memory_kib": 8, "passes": 1},
     "arena": {"seconds": 5, "kills": 10},
 })";
@@ -121,7 +119,7 @@ struct SimCluster::Slot {
 };
 
 SimCluster::SimCluster(ClusterOptions options)
-    : world({.seed = options.seed}), keys_{key(1), key(2), key(3)} {
+    : world({.seed = options.seed}), keys_{key(1), key(2), key(3), key(4)} {
     config_ = config::Document::from_text(settings).value();
     if (!options.config.empty()) config_.overlay(config::Document::from_text(options.config).value());
     registry_ = std::make_unique<cluster::EmbeddedRegistryServer>(machine("registry").executor(), 300us);
@@ -131,7 +129,7 @@ SimCluster::SimCluster(ClusterOptions options)
         auto made = std::make_unique<Slot>();
         made->spec = {name, name.substr(0, name.find('_')), 7000,
                       static_cast<std::uint16_t>(8000 + number), 9000};
-        made->config.host = address_of(name, number++);
+        made->config.host = made->config.http_host = address_of(name, number++);
         made->machine = &world.machine(name, made->config.host);
         slots_.emplace(name, std::move(made));
     }

@@ -1,6 +1,7 @@
 #pragma once
 #include <gyre/cluster/embedded_registry.hpp>
 #include <gyre/node/node_runtime.hpp>
+#include <gyre/secure/handshake.hpp>
 #include <gyre/sim/world.hpp>
 
 #include "games/arena/avatar.hpp"
@@ -56,6 +57,7 @@ public:
     module::Node& inside(std::string_view name) { return node(name).node(); }
     std::vector<std::string> names() const;  ///< Of all nodes, sorted.
     const module::Keys& keys() const { return keys_; }
+    secure::PublicKey server_key() const { return secure::Identity(keys_.server).public_key(); }
     Player& player(std::size_t index) { return *players_[index]; }
     std::size_t players() const { return players_.size(); }
 

@@ -65,6 +65,7 @@ TEST(ClusterSim, tokens_that_do_not_prove_who_it_is_are_refused) {
     const auto with = [&](std::string token) {
         sdk::ConnectOptions options;
         options.endpoint = cluster.gate();
+        options.server_key = cluster.server_key();
         options.credential = std::move(token);
         try {
             cluster.run(player, sdk::Client::connect(player.machine(), player.machine().scope(), options));

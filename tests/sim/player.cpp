@@ -50,6 +50,7 @@ Task<> Player::log_in() {
     gate.reset();
     sdk::ConnectOptions options;
     options.endpoint = cluster_.gate(at_gate);
+    options.server_key = cluster_.server_key();
     options.credential = token_.empty() ? cluster_.token(id_) : token_;
     gate.emplace(co_await sdk::Client::connect(machine_, *scope_, std::move(options)));
     gate->handle(match_events);
@@ -95,6 +96,7 @@ Task<> Player::enter(match::Ticket with) {
     match_ = with.match;
     sdk::ConnectOptions options;
     options.endpoint = with.address;
+    options.server_key = cluster_.server_key();
     options.credential = with.ticket;
     battle.emplace(co_await sdk::Client::connect(machine_, *scope_, std::move(options)));
     battle->handle(arena_events);

@@ -1,4 +1,4 @@
-// duel_play ACCOUNT GATE NAME: one player who registers, plays one duel and says how it went.
+// duel_play ACCOUNT GATE SERVER_KEY NAME: one player who registers, plays one duel and says how it went.
 #include <gyre/io/loop.hpp>
 #include <gyre/task/sync.hpp>
 #include <gyre_sdk/account.hpp>
@@ -14,7 +14,8 @@ using namespace gyre;
 void match::MatchClient::ticket(match::Ticket ticket) { on_ticket(ticket); }
 void match::MatchClient::lost(EntityId match, std::string reason) { on_lost(match, reason); }
 
-static Task<> play(io::Io& io, Scope& scope, io::Endpoint account, io::Endpoint gate, std::string name) {
+static Task<> play(io::Io& io, Scope& scope, io::Endpoint account, io::Endpoint gate, secure::PublicKey key,
+                   std::string name) {
     const auto login = co_await sdk::register_account(io, account, name, "a password");
 
     Queue<match::Ticket> tickets(1);
@@ -26,13 +27,13 @@ static Task<> play(io::Io& io, Scope& scope, io::Endpoint account, io::Endpoint 
     duel.on_over = [](std::uint32_t mine, std::uint32_t theirs) { std::printf("%u against %u\n", mine, theirs); };
     duel.on_paid = [&](std::int64_t gold) { (void)paid.try_push(gold); };
 
-    auto lobby = co_await sdk::Client::connect(io, scope, {gate, login.token});
+    auto lobby = co_await sdk::Client::connect(io, scope, {gate, key, login.token});
     lobby.handle(matching);
     lobby.handle(duel);
     co_await lobby.call<&match::Matchmaking::find_match>("duel");
     const auto ticket = co_await tickets.pop();
 
-    auto battle = co_await sdk::Client::connect(io, scope, {ticket.address, ticket.ticket});
+    auto battle = co_await sdk::Client::connect(io, scope, {ticket.address, key, ticket.ticket});
     battle.handle(duel);
     const std::uint32_t rolled = co_await battle.call<&duel::Duel::roll>();
     std::printf("%s rolled %u\n", name.c_str(), rolled);
@@ -42,14 +43,15 @@ static Task<> play(io::Io& io, Scope& scope, io::Endpoint account, io::Endpoint 
 }
 
 int main(int argc, char** argv) try {
-    if (argc != 4) return std::fprintf(stderr, "duel_play ACCOUNT GATE NAME\n"), 2;
+    if (argc != 5) return std::fprintf(stderr, "duel_play ACCOUNT GATE SERVER_KEY NAME\n"), 2;
     io::Loop loop;
     NodeIdentity identity;
-    identity.name = argv[3];
+    identity.name = argv[4];
     Context context;
     context.node = &identity;
     Scope scope(loop.executor(), "client", context);
-    loop.run_task(play(loop, scope, io::Endpoint::parse(argv[1]).value(), io::Endpoint::parse(argv[2]).value(), argv[3]));
+    loop.run_task(play(loop, scope, io::Endpoint::parse(argv[1]).value(), io::Endpoint::parse(argv[2]).value(),
+                       secure::public_key_from_text(argv[3]).value(), argv[4]));
     loop.run_task(scope.close());
 } catch (const Error& error) {
     std::fprintf(stderr, "%s\n", error.what());
