@@ -99,6 +99,8 @@ protected:
     virtual bool submit(detail::Work& work) = 0;
 };
 
+class DatagramSocket;
+
 /// The one door to the world outside. Behind it stands the real loop or the simulator.
 class Io {
 public:
@@ -119,6 +121,8 @@ public:
     virtual Result<std::unique_ptr<Listener>> listen(const Endpoint& at, AcceptHandler accepted) = 0;
     /// Errors: refused, timed_out, bad_arguments, cancelled.
     virtual Task<std::unique_ptr<Stream>> connect(Endpoint to, Duration limit) = 0;
+    /// UDP (datagram.hpp). Errors: in_use (names the address), refused, bad_arguments.
+    virtual Result<std::unique_ptr<DatagramSocket>> bind(const Endpoint& at) = 0;
     virtual std::unique_ptr<Lane> make_lane(LaneConfig config) = 0;
     /// Any thread: runs `action` on the loop, outside of tasks. Game code has no use for it.
     /// Simulated: from the simulation's own thread, and lost when the machine dies first.

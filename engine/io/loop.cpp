@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <csignal>
 #include <ctime>
+#include <gyre/io/detail/datagram.hpp>
 #include <gyre/io/detail/lane.hpp>
 #include <gyre/io/detail/socket.hpp>
 
@@ -154,6 +155,10 @@ Result<std::unique_ptr<Listener>> Loop::listen(const Endpoint& at, AcceptHandler
 
 Task<std::unique_ptr<Stream>> Loop::connect(Endpoint to, Duration limit) {
     return detail::connect(impl_->poller, std::move(to), limit);
+}
+
+Result<std::unique_ptr<DatagramSocket>> Loop::bind(const Endpoint& at) {
+    return detail::bind(impl_->poller, at);
 }
 
 std::unique_ptr<Lane> Loop::make_lane(LaneConfig config) {

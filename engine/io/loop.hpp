@@ -30,7 +30,7 @@ struct LaneCounters {
 
 /// The real loop: one thread, epoll, its clock and its timers. One turn: what sockets and other
 /// threads brought, then timers and tasks, then all output, one system call per stream
-/// (and one for each 8 KiB before).
+/// (and one for each 8 KiB before) and for up to 64 peers of a datagram socket.
 /// Outlives its lanes; streams and listeners that outlive it are closed by it.
 /// Use from one thread but for stop() and post().
 class Loop final : public Io {
@@ -62,6 +62,7 @@ public:
     void random(std::span<std::uint8_t> out) override;
     Result<std::unique_ptr<Listener>> listen(const Endpoint& at, AcceptHandler accepted) override;
     Task<std::unique_ptr<Stream>> connect(Endpoint to, Duration limit) override;
+    Result<std::unique_ptr<DatagramSocket>> bind(const Endpoint& at) override;
     std::unique_ptr<Lane> make_lane(LaneConfig config) override;
     void post(std::function<void()> action) override;
     std::string sqlite_vfs() override { return {}; }

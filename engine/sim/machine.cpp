@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <gyre/sim/detail/connection.hpp>
+#include <gyre/sim/detail/datagram.hpp>
 #include <gyre/sim/detail/lane.hpp>
 #include <gyre/task/sync.hpp>
 
@@ -58,6 +59,21 @@ Result<std::unique_ptr<io::Listener>> Machine::listen(const io::Endpoint& at,
         return Error(errc::in_use, local.to_string() + " is in use on machine " + host_.name);
     return std::unique_ptr<io::Listener>(
         std::make_unique<detail::SimListener>(host_, std::move(local), std::move(accepted)));
+}
+
+Result<std::unique_ptr<io::DatagramSocket>> Machine::bind(const io::Endpoint& at) {
+    if (!host_.alive) return down(host_);
+    if (!host_.owns(at.host))
+        return Error(errc::bad_arguments, "bind to " + at.to_string() + ": machine " + host_.name +
+                                              " has the address " + host_.address);
+    auto local = io::SocketAddress::of(at);
+    if (!local) return local.error();
+    if (local->port == 0) local->port = host_.free_port();
+    if (host_.datagrams_at(*local))
+        return Error(errc::in_use,
+                     local->endpoint().to_string() + " is in use on machine " + host_.name);
+    return std::unique_ptr<io::DatagramSocket>(
+        std::make_unique<detail::SimDatagramSocket>(host_, *local));
 }
 
 Task<std::unique_ptr<io::Stream>> Machine::connect(io::Endpoint to, Duration limit) {

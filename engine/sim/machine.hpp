@@ -1,5 +1,5 @@
 #pragma once
-#include <gyre/io/io.hpp>
+#include <gyre/io/datagram.hpp>
 
 namespace gyre::sim {
 namespace detail {
@@ -50,6 +50,7 @@ public:
     Result<std::unique_ptr<io::Listener>> listen(const io::Endpoint& at,
                                                  io::AcceptHandler accepted) override;
     Task<std::unique_ptr<io::Stream>> connect(io::Endpoint to, Duration limit) override;
+    Result<std::unique_ptr<io::DatagramSocket>> bind(const io::Endpoint& at) override;
     std::unique_ptr<io::Lane> make_lane(io::LaneConfig config) override;
     void post(std::function<void()> action) override;
     std::string sqlite_vfs() override;

@@ -37,7 +37,7 @@ struct WorldConfig {
 struct TraceEvent {
     TimePoint at;
     std::string_view machine;
-    std::string_view kind;  ///< connect, refused, accept, deliver, close, lane
+    std::string_view kind;  ///< connect, refused, accept, deliver, close, lane, datagram, lost
     BytesView bytes;
 };
 

@@ -102,14 +102,8 @@ Result<std::unique_ptr<Listener>> listen(Poller& poller, const Endpoint& at,
                                          AcceptHandler accepted) {
     auto address = to_address(at);
     if (!address) return address.error();
-    const auto failed = [&at](int error) {
-        return Error(error == EADDRINUSE      ? errc::in_use
-                     : error == EADDRNOTAVAIL ? errc::bad_arguments
-                                              : errc::refused,
-                     "listen address=" + at.to_string() + ": " + system_error_text(error));
-    };
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) return failed(errno);
+    if (fd < 0) return address_error("listen", at, errno);
     const int on = 1;
     ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // inherited by what it accepts
@@ -117,7 +111,7 @@ Result<std::unique_ptr<Listener>> listen(Poller& poller, const Endpoint& at,
         ::listen(fd, SOMAXCONN) != 0) {
         const int error = errno;
         ::close(fd);
-        return failed(error);
+        return address_error("listen", at, error);
     }
     return std::unique_ptr<Listener>(new SocketListener(poller, fd, std::move(accepted)));
 }

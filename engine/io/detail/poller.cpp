@@ -3,6 +3,7 @@
 #include <unistd.h>
 #include <cerrno>
 #include <ctime>
+#include <gyre/io/detail/datagram.hpp>
 
 namespace gyre::io::detail {
 

@@ -7,6 +7,7 @@
 namespace gyre::io::detail {
 
 class Poller;
+struct DatagramInput;
 
 /// One descriptor and what happens on it. Its poller owns and deletes it, never amid the events
 /// of a turn: a handler may close anything, itself included.
@@ -49,6 +50,7 @@ public:
     Executor& executor;
     LoopCounters& counters;
     std::array<std::uint8_t, 64 * 1024> scratch;  ///< What is read, until on_data() returns.
+    std::unique_ptr<DatagramInput> datagrams;      ///< Made by the first socket that needs it.
 
 private:
     friend class Source;

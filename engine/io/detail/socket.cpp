@@ -18,6 +18,14 @@ bool try_later(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
 std::string system_error_text(int error) { return ::strerrordesc_np(error); }
 
+Error address_error(std::string_view what, const Endpoint& at, int error) {
+    return Error(error == EADDRINUSE      ? errc::in_use
+                 : error == EADDRNOTAVAIL ? errc::bad_arguments
+                                          : errc::refused,
+                 std::string(what) + " address=" + at.to_string() + ": " +
+                     system_error_text(error));
+}
+
 Result<sockaddr_in> to_address(const Endpoint& endpoint) {
     sockaddr_in address{};
     address.sin_family = AF_INET;

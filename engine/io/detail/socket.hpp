@@ -10,6 +10,8 @@ Result<sockaddr_in> to_address(const Endpoint& endpoint);
 Endpoint to_endpoint(const sockaddr_in& address);
 Endpoint local_endpoint(int fd);
 std::string system_error_text(int error);
+/// Why nobody can be reached at this address of ours. Codes: in_use, bad_arguments, refused.
+Error address_error(std::string_view what, const Endpoint& at, int error);
 
 class SocketStream;
 

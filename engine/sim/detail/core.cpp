@@ -5,6 +5,7 @@
 #include <cstring>
 #include <gyre/log/backend.hpp>
 #include <gyre/sim/detail/connection.hpp>
+#include <gyre/sim/detail/datagram.hpp>
 
 namespace gyre::sim::detail {
 namespace {
@@ -18,6 +19,7 @@ constexpr Duration loopback_latency = 20us;
 
 Core::Core(WorldConfig c)
     : config(c), now(world_start), start(world_start), random(mix(c.seed ^ 0x67797265u)) {
+    datagrams = std::make_unique<DatagramNetwork>(*this);
     wire.turn(now);
     logged = this;
     log::set_clock(&log_now);
@@ -67,6 +69,13 @@ Host* Core::route(Host& from, const std::string& address) {
     if (from.owns(address)) return &from;
     for (auto& host : hosts)
         if (host->address == address) return host.get();
+    return nullptr;
+}
+
+Host* Core::route(Host& from, std::uint32_t ip) {
+    if (ip == 0 || ip >> 24 == 127 || ip == from.ip) return &from;
+    for (auto& host : hosts)
+        if (host->ip == ip) return host.get();
     return nullptr;
 }
 

@@ -6,6 +6,7 @@
 
 namespace gyre::sim::detail {
 
+class DatagramNetwork;
 struct Connection;
 struct Host;
 
@@ -19,6 +20,7 @@ public:
 
     Host& host(std::string_view name, std::string_view address);
     Host* route(Host& from, const std::string& address);
+    Host* route(Host& from, std::uint32_t ip);
     bool reachable(const Host& from, const Host& to) const;
     Duration latency(const Host& from, const Host& to, Random& random) const;
 
@@ -39,6 +41,7 @@ public:
     std::vector<std::unique_ptr<Host>> hosts;
     std::map<std::uint64_t, std::unique_ptr<Connection>> connections;
     std::uint64_t next_connection = 0;
+    std::unique_ptr<DatagramNetwork> datagrams;
     std::set<std::pair<std::uint32_t, std::uint32_t>> blocked;
     std::deque<std::unique_ptr<Alarm>> actions;
     std::uint64_t trace_hash = 0, trace_events = 0;

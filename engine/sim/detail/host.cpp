@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <gyre/sim/detail/connection.hpp>
+#include <gyre/sim/detail/datagram.hpp>
 
 namespace gyre::sim::detail {
 namespace {
@@ -12,6 +13,11 @@ bool any(const std::string& host) { return host.empty() || host == "0.0.0.0"; }
 bool loopback(const std::string& host) { return host == "localhost" || host.starts_with("127."); }
 bool overlap(const std::string& a, const std::string& b) {
     return any(a) || any(b) || a == b || (loopback(a) && loopback(b));
+}
+std::uint32_t to_ip(const std::string& address) {
+    const auto parsed = io::SocketAddress::of({address, 0});
+    GYRE_ASSERT(parsed.ok(), "a machine's address is numeric IPv4");
+    return parsed.ok() ? (*parsed).ip : 0;
 }
 }  // namespace
 
@@ -30,6 +36,7 @@ Host::Host(Core& c, std::uint32_t i, std::string n, std::string a)
       index(i),
       name(std::move(n)),
       address(std::move(a)),
+      ip(to_ip(address)),
       entropy(c.random.fork("entropy:" + name)),
       disk(*this, c.random.fork("disk:" + name)),
       machine(*this) {
@@ -64,6 +71,7 @@ void Host::kill(Death death) {
     frozen_until = {};
     for (SimListener* listener : listeners) listener->host_ = nullptr;
     listeners.clear();
+    for (SimDatagramSocket* socket : std::exchange(datagrams, {})) socket->die();
     for (auto& [serial, connection] : core.connections)
         for (End* end : {&connection->client, &connection->server})
             if (&end->host == this) end->die(death);
@@ -88,6 +96,12 @@ SimListener* Host::listener_at(const io::Endpoint& at) const {
     return nullptr;
 }
 
+SimDatagramSocket* Host::datagrams_at(const io::SocketAddress& at) const {
+    for (SimDatagramSocket* socket : datagrams)
+        if (socket->takes(at)) return socket;
+    return nullptr;
+}
+
 bool Host::owns(const std::string& host) const {
     return any(host) || loopback(host) || host == address;
 }
@@ -96,7 +110,7 @@ std::uint16_t Host::free_port() {
     for (;;) {
         const std::uint16_t port = next_port;
         next_port = port == 65'535 ? first_port : static_cast<std::uint16_t>(port + 1);
-        if (!listener_at({"", port})) return port;
+        if (!listener_at({"", port}) && !datagrams_at({0, port})) return port;
     }
 }
 

@@ -18,6 +18,8 @@ private:
     std::shared_ptr<io::AcceptHandler> accepted_;  // may destroy the listener it is called for
 };
 
+class SimDatagramSocket;
+
 /// One machine: its kernel (ports, sockets, disk) and its one process (executor, scope).
 struct Host {
     Host(Core& core, std::uint32_t index, std::string name, std::string address);
@@ -30,12 +32,14 @@ struct Host {
     void restart();
     void renew_scope();
     SimListener* listener_at(const io::Endpoint& at) const;
+    SimDatagramSocket* datagrams_at(const io::SocketAddress& at) const;
     bool owns(const std::string& host) const;
     std::uint16_t free_port();
 
     Core& core;
     const std::uint32_t index;
     const std::string name, address;
+    const std::uint32_t ip;  // the address
     Executor executor;
     std::unique_ptr<Scope> scope;
     std::vector<std::unique_ptr<Scope>> remains;  // of processes that died
@@ -47,6 +51,7 @@ struct Host {
     Duration wall_skew{};
     Random entropy;
     std::vector<SimListener*> listeners;
+    std::vector<SimDatagramSocket*> datagrams;
     std::uint16_t next_port = 40'000;
     std::uint64_t connects = 0, lanes = 0;
     Disk disk;

@@ -1,6 +1,6 @@
 #pragma once
 #include <algorithm>
-#include <gyre/io/io.hpp>
+#include <gyre/io/datagram.hpp>
 #include <gyre/task/sync.hpp>
 #include <map>
 #include <optional>
@@ -19,6 +19,9 @@ public:
         return WallTime(1'700'000'000s + executor_.now().time_since_epoch());
     }
     void random(std::span<std::uint8_t> out) override { std::ranges::fill(out, ++counter_); }
+    Result<std::unique_ptr<io::DatagramSocket>> bind(const io::Endpoint& at) override {
+        return Error(errc::refused, at.to_string());
+    }
     std::unique_ptr<io::Lane> make_lane(io::LaneConfig) override { return nullptr; }
     void post(std::function<void()>) override {}
     std::string sqlite_vfs() override { return {}; }
