@@ -195,8 +195,7 @@ private:
         begin_.unlink();
         flush_.unlink();
         inner_->close();
-        if (handler_) handler_->on_closed(*failure_);  // the last: it may destroy this
-        else arrived_.set();
+        tell_end();
         return Step::stop;
     }
     void on_closed(const Error& reason) override {
@@ -207,8 +206,13 @@ private:
                        : reason;
         begin_.unlink();
         flush_.unlink();
-        if (handler_) handler_->on_closed(*failure_);
-        else arrived_.set();
+        tell_end();
+    }
+    /// The last thing that happens: the handler may destroy this.
+    void tell_end() {
+        if (!handler_) return arrived_.set();
+        const Error reason = *failure_;
+        handler_->on_closed(reason);
     }
     void on_drained() override {
         if (handler_ && !closed_) handler_->on_drained();
@@ -220,7 +224,7 @@ private:
         SealedIoStream& stream;
     };
     void begin() {
-        if (ended_ && handler_) return handler_->on_closed(*failure_);  // before it had one
+        if (ended_ && handler_) return tell_end();  // it ended before it had one
         if (wanted_ == Wanted::data && !paused_) inner_->pause(false);
         read();
     }

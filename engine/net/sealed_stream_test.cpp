@@ -295,6 +295,22 @@ TEST_F(SealedStreamTest, a_handler_may_pause_close_or_destroy_it) {
     here.stream->write(as_bytes("into the void"));
 }
 
+TEST_F(SealedStreamTest, a_handler_may_destroy_it_when_told_of_its_end) {
+    connected();
+    struct Leaver : End {
+        void on_closed(const Error& why) override {
+            stream.reset();
+            closed = why.what();  // still whole
+        }
+    } leaver;
+    auto second = connect();
+    leaver.take(std::move(second.stream));
+    world.run_for(10ms);
+    there.stream.reset();
+    ASSERT_TRUE(world.run_until([&] { return !leaver.closed.empty(); }, 2s));
+    EXPECT_EQ(leaver.closed, "disconnected: the other end closed");
+}
+
 TEST_F(SealedStreamTest, keeps_its_promises_when_cut_at_any_byte) {
     for (int round = 0; round < 200; ++round) {
         serve();

@@ -14,6 +14,9 @@ CONFIG = {
 }
 
 
+NOWHERE = ["--account", "127.0.0.1:1", "--gate", "127.0.0.1:1", "--server-key", "A" * 43]
+
+
 class Bots(ClusterTest):
     def account(self, path, **body):
         node = next(n for n in self.cluster_file()["nodes"] if n["role"] == "account")
@@ -63,11 +66,12 @@ class Bots(ClusterTest):
     def test_what_is_asked_wrongly_is_told(self):
         for told, words in (
             ("expected such as 30s", ["--duration", "soon"]),
-            ("--count: 0 is outside [1, 20000]", ["--count", "0", "--account", "localhost:1", "--gate", "localhost:1"]),
-            ("--duration: 0s is outside", ["--duration", "1ms", "--account", "localhost:1", "--gate", "localhost:1"]),
-            ("no file", ["--module", "nobody", "--account", "localhost:1", "--gate", "localhost:1"]),
-            ("no module of bots", ["--module", "gate", "--account", "localhost:1", "--gate", "localhost:1"]),
-            ("no-port", ["--account", "no-port", "--gate", "localhost:1"]),
+            ("--count: 0 is outside [1, 20000]", ["--count", "0", *NOWHERE]),
+            ("--duration: 0s is outside", ["--duration", "1ms", *NOWHERE]),
+            ("no file", ["--module", "nobody", *NOWHERE]),
+            ("no module of bots", ["--module", "gate", *NOWHERE]),
+            ("no-port", ["--account", "no-port", "--gate", "localhost:1", "--server-key", "A" * 43]),
+            ("is no server key", ["--server-key", "short"]),
             ("--data", ["--data"]),
         ):
             with self.subTest(words):
@@ -78,7 +82,7 @@ class Bots(ClusterTest):
     def test_without_a_cluster_they_say_so(self):
         done = self.gyre("bots")
         self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
-        nobody = self.gyre("bots", "--count", "2", "--account", "127.0.0.1:1", "--gate", "127.0.0.1:1")
+        nobody = self.gyre("bots", "--count", "2", *NOWHERE)
         self.assertEqual(nobody.returncode, 1)
         self.assertIn("2 x log in: refused", nobody.stdout)
 
