@@ -96,5 +96,67 @@ TEST_F(SimDatagramTest, a_socket_may_be_destroyed_in_its_handler) {
     EXPECT_EQ(at_b.sink.got.size(), 1u);
 }
 
+TEST_F(SimDatagramTest, a_link_loses_and_delays_each_direction_its_own_way) {
+    world.link(a, b, {.delay = 50ms, .loss = 0.5}, {.delay = 5ms, .duplicate = 1});
+    const TimePoint start = world.now();
+    for (int i = 0; i < 1000; ++i) at_a.send(at_b, b, 1);
+    at_b.send(at_a, a, 2);
+    ASSERT_TRUE(world.run_until([&] { return at_a.sink.got.size() == 2; }, 1s));
+    EXPECT_TRUE(at_b.sink.got.empty());
+    ASSERT_TRUE(world.run_until([&] { return !at_b.sink.got.empty(); }, 1s));
+    EXPECT_NEAR(to_ms(world.now() - start), 50, 0.1);
+    world.run_for(1s);
+    EXPECT_NEAR(static_cast<double>(at_b.sink.got.size()), 500, 80);
+    EXPECT_EQ(world.link_counters(a, b)[LinkReason::passed], at_b.sink.got.size());
+    EXPECT_EQ(world.link_counters(b, a).duplicated, 1u);
+}
+
+TEST_F(SimDatagramTest, a_nat_gives_another_port_and_forgets_the_one_before) {
+    world.link(a, b, {.delay = 1ms, .rebind_every = 10s}, {.delay = 1ms});
+    at_a.send(at_b, b, 1);
+    world.run_for(1s);
+    ASSERT_EQ(at_b.sink.got.size(), 1u);
+    const io::SocketAddress before = at_b.sink.last_from;
+    const Bytes reply(10, 9);
+    at_b.socket->send(before, reply);
+    world.run_for(1s);
+    EXPECT_EQ(at_a.sink.got.size(), 1u);
+    EXPECT_EQ(at_a.sink.last_from.endpoint().to_string(), "10.0.0.2:7000");
+    world.run_for(10s);
+    at_b.socket->send(before, reply);
+    world.run_for(1s);
+    EXPECT_EQ(at_a.sink.got.size(), 1u) << "nobody stands behind the old port";
+    at_a.send(at_b, b, 2);
+    world.run_for(1s);
+    ASSERT_EQ(at_b.sink.got.size(), 2u);
+    EXPECT_NE(at_b.sink.last_from, before);
+    EXPECT_EQ(at_b.sink.last_from.ip, before.ip);
+    at_b.socket->send(at_b.sink.last_from, reply);
+    world.run_for(1s);
+    EXPECT_EQ(at_a.sink.got.size(), 2u);
+}
+
+TEST(SimDatagramTraceTest, is_equal_for_equal_seeds) {
+    const auto run = [](std::uint64_t seed) {
+        World world({.seed = seed});
+        Machine& a = world.machine("a", "10.0.0.1");
+        Machine& b = world.machine("b", "10.0.0.2");
+        world.link(a, b, *parse_link("rtt=60ms,jitter=5ms,loss=5%,reorder=2%,duplicate=2%"));
+        Place at_a(a, 7000), at_b(b, 7000);
+        at_b.sink.then = [&](const io::SocketAddress& from, std::span<std::uint8_t> bytes) {
+            at_b.socket->send(from, bytes);
+        };
+        for (int i = 0; i < 500; ++i) {
+            at_a.send(at_b, b, static_cast<std::uint8_t>(i));
+            world.run_for(1ms);
+        }
+        world.run_for(1s);
+        EXPECT_GT(at_a.sink.got.size(), 400u);
+        return world.trace_hash();
+    };
+    EXPECT_EQ(run(1), run(1));
+    EXPECT_NE(run(1), run(2));
+}
+
 }  // namespace
 }  // namespace gyre::sim

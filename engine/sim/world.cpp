@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <gyre/sim/detail/connection.hpp>
+#include <gyre/sim/detail/datagram.hpp>
 
 namespace gyre::sim {
 
@@ -82,6 +83,15 @@ void World::cut(Machine& a, Machine& b) {
         connection->client.out.cut();
         connection->server.out.cut();
     }
+}
+
+void World::link(Machine& a, Machine& b, const LinkConfig& up, const LinkConfig& down) {
+    GYRE_ASSERT(&a != &b, "a link has two machines");
+    core_->datagrams->link(a.host_, b.host_, up);
+    core_->datagrams->link(b.host_, a.host_, down);
+}
+LinkCounters World::link_counters(Machine& from, Machine& to) const {
+    return core_->datagrams->counters(from.host_, to.host_);
 }
 
 std::size_t World::connections() const { return core_->connections.size(); }

@@ -1,4 +1,5 @@
 #pragma once
+#include <gyre/sim/link.hpp>
 #include <gyre/sim/machine.hpp>
 #include <gyre/sim/random.hpp>
 
@@ -7,7 +8,7 @@ namespace detail {
 class Core;
 }
 
-/// How the network behaves between machines. May be changed at any time.
+/// How the network behaves between machines; World::link() says more of datagrams. May be changed at any time.
 struct NetworkConfig {
     Duration latency = 500us;  ///< One way. A machine reaches itself in 20 us.
     Duration jitter = 200us;   ///< Added: [0, jitter], order within a stream kept.
@@ -100,6 +101,14 @@ public:
     void heal();  ///< All of it.
     /// Resets every stream between them, each direction at a random byte of what is under way.
     void cut(Machine& a, Machine& b);
+
+    /// From now on datagrams between them pass a link: `up` from `a`, `down` from `b`, instead of
+    /// NetworkConfig's latency. With up.rebind_every `a` stands behind a NAT: others see another
+    /// port of its each time, and what they send to the one before is lost.
+    void link(Machine& a, Machine& b, const LinkConfig& up, const LinkConfig& down);
+    void link(Machine& a, Machine& b, const LinkConfig& both) { link(a, b, both, both); }
+    /// Of the link as it was set last.
+    LinkCounters link_counters(Machine& from, Machine& to) const;
 
     std::size_t connections() const;  ///< With a stream left at either end.
 

@@ -99,7 +99,7 @@ DatagramNetwork::DatagramNetwork(Core& core)
 DatagramNetwork::Way& DatagramNetwork::way(const Host& from, const Host& to) {
     const auto found = ways_.find({from.index, to.index});
     if (found != ways_.end()) return found->second;
-    Way fresh{core_.random.fork("datagrams:" + from.name).fork(to.name), {}};
+    Way fresh{.delay = core_.random.fork("datagrams:" + from.name).fork(to.name)};
     return ways_.emplace(std::pair(from.index, to.index), std::move(fresh)).first->second;
 }
 
@@ -111,16 +111,68 @@ void DatagramNetwork::carry(Host& from, Packet packet) {
         return;
     }
     Way& direction = way(from, *to);
-    const TimePoint at = std::max(
-        core_.now + core_.latency(from, *to, direction.delay), direction.last);
-    direction.last = at;
-    under_way_.emplace(std::pair(at, serial_++), UnderWay{&from, to, std::move(packet)});
+    if (!direction.link) {
+        direction.last = std::max(core_.now + core_.latency(from, *to, direction.delay),
+                                  direction.last);
+        return travel(from, *to, std::move(packet), direction.last);
+    }
+    packet.from.port = translate_out(direction, packet.from.port);
+    const LinkModel::Fate fate = direction.link->pass(core_.now, packet.bytes.size());
+    if (fate.copies == 0) return core_.trace(from, "lost", packet.bytes);
+    if (fate.copies == 2) travel(from, *to, packet, fate.at[1]);
+    travel(from, *to, std::move(packet), fate.at[0]);
+}
+
+void DatagramNetwork::travel(Host& from, Host& to, Packet packet, TimePoint at) {
+    under_way_.emplace(std::pair(at, serial_++), UnderWay{&from, &to, std::move(packet)});
     arm(under_way_.begin()->first.first);
+}
+
+void DatagramNetwork::link(Host& from, Host& to, const LinkConfig& config) {
+    Way& direction = way(from, to);
+    direction.link = std::make_unique<LinkModel>(
+        config, direction.delay.fork("link", direction.links++).next());
+    direction.binding = direction.link->binding(core_.now);
+    direction.seen_as.clear();
+    direction.stands_for.clear();
+}
+
+LinkCounters DatagramNetwork::counters(const Host& from, const Host& to) {
+    const Way& direction = way(from, to);
+    return direction.link ? direction.link->counters() : LinkCounters{};
+}
+
+void DatagramNetwork::renew_binding(Way& direction) {
+    const std::uint64_t binding = direction.link->binding(core_.now);
+    if (std::exchange(direction.binding, binding) == binding) return;
+    direction.seen_as.clear();
+    direction.stands_for.clear();
+}
+
+std::uint16_t DatagramNetwork::translate_out(Way& direction, std::uint16_t port) {
+    if (direction.link->config().rebind_every <= Duration::zero()) return port;
+    renew_binding(direction);
+    std::uint16_t& seen = direction.seen_as[port];
+    if (seen == 0) {
+        seen = direction.next_port++;
+        if (direction.next_port == 40'000) direction.next_port = 20'000;
+        direction.stands_for[seen] = port;
+    }
+    return seen;
+}
+
+/// 0: nobody stands behind it.
+std::uint16_t DatagramNetwork::translate_in(Way& direction, std::uint16_t port) {
+    if (!direction.link || direction.link->config().rebind_every <= Duration::zero()) return port;
+    renew_binding(direction);
+    const auto found = direction.stands_for.find(port);
+    return found == direction.stands_for.end() ? std::uint16_t{0} : found->second;
 }
 
 void DatagramNetwork::arrive() {
     while (!under_way_.empty() && under_way_.begin()->first.first <= core_.now) {
         auto [from, to, packet] = std::move(under_way_.extract(under_way_.begin()).mapped());
+        packet.to.port = translate_in(way(*to, *from), packet.to.port);
         SimDatagramSocket* socket = core_.reachable(*from, *to) && to->alive
                                         ? to->datagrams_at(packet.to)
                                         : nullptr;

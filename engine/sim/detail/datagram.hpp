@@ -47,12 +47,20 @@ class DatagramNetwork : private Timer {
 public:
     explicit DatagramNetwork(Core& core);
     void carry(Host& from, Packet packet);
+    void link(Host& from, Host& to, const LinkConfig& config);
+    LinkCounters counters(const Host& from, const Host& to);
 
 private:
     /// One direction between two machines.
     struct Way {
         Random delay;
         TimePoint last{};
+        std::unique_ptr<LinkModel> link;
+        std::uint64_t links = 0;  // there have been
+        // The sender's NAT: its ports as the other side sees them.
+        std::uint64_t binding = 0;
+        std::map<std::uint16_t, std::uint16_t> seen_as, stands_for;
+        std::uint16_t next_port = 20'000;
     };
     struct UnderWay {
         Host* from;
@@ -60,6 +68,10 @@ private:
         Packet packet;
     };
     Way& way(const Host& from, const Host& to);
+    void travel(Host& from, Host& to, Packet packet, TimePoint at);
+    void renew_binding(Way& direction);
+    std::uint16_t translate_out(Way& direction, std::uint16_t port);
+    std::uint16_t translate_in(Way& direction, std::uint16_t port);
     void arrive();
 
     Core& core_;
