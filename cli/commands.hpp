@@ -118,6 +118,18 @@ struct DevOptions {
 /// Starts or joins a cluster, and builds and reloads what is edited, until SIGINT or SIGTERM.
 int dev(const DevOptions& options);
 
+struct LinkOptions {
+    std::string listen = "127.0.0.1:7000", to;
+    std::string link, up, down;  ///< As sim::parse_link reads them; empty up or down: link.
+    std::string limit;           ///< Duration; empty: until SIGINT.
+    std::uint64_t seed = 1;
+    std::uint32_t clients = 1000;
+    bool json = false;
+};
+/// Carries datagrams between clients and a server over a bad link until SIGINT, SIGTERM or its
+/// limit; prints what became of them.
+int link(const LinkOptions& options);
+
 /// For people: where clients and nodes are reached, and what to do next.
 void print_banner(const node::ClusterFile& file, const std::string& data);
 

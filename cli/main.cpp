@@ -217,6 +217,19 @@ int run(int argc, char** argv) {
         code = run_nodes(node_options);
     });
 
+    LinkOptions link_options;
+    auto* link_command = app.add_subcommand("link", "a bad link before a server: gyre link --to 127.0.0.1:10000 --link rtt=60ms,loss=5%");
+    link_command->add_option("--listen", link_options.listen, "where clients send to; port 0: a free one")->capture_default_str();
+    link_command->add_option("--to", link_options.to, "HOST:PORT of the server")->required();
+    link_command->add_option("--link", link_options.link, "both directions: rtt=60ms,jitter=5ms,loss=5%,burst=3 (docs/link.md)");
+    link_command->add_option("--up", link_options.up, "to the server, instead of --link");
+    link_command->add_option("--down", link_options.down, "to the clients, instead of --link");
+    link_command->add_option("--seed", link_options.seed, "another run of the same link")->capture_default_str();
+    link_command->add_option("--for", link_options.limit, "ends by itself: 60s");
+    link_command->add_option("--clients", link_options.clients, "at most so many")->capture_default_str()->check(CLI::Range(1, 100'000));
+    link_command->add_flag("--json", link_options.json, "the counters as one line of JSON");
+    link_command->callback([&] { code = link(link_options); });
+
     auto* version_command = app.add_subcommand("version", "which build this is");
     version_command->callback([] {
         std::printf("gyre %s, build %s\n", GYRE_VERSION,

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 # What the folders outside of engine/ may use; None: everything.
-OUTER = {"services": {"module"}, "games": {"module"}, "cli": {"node"}, "sdk": {"session", "web"},
+OUTER = {"services": {"module"}, "games": {"module"}, "cli": {"node", "sim"}, "sdk": {"session", "web"},
          "tests": None, "bench": None}
 # Tests and benchmarks of any module may run in the simulator.
 TEST_FILE = re.compile(r"_(test|bench|fuzz)\.cpp$|_test\.hpp$")

@@ -136,6 +136,18 @@ TEST_F(SimDatagramTest, a_nat_gives_another_port_and_forgets_the_one_before) {
     EXPECT_EQ(at_a.sink.got.size(), 2u);
 }
 
+TEST(SimDatagramLinkTest, is_written_as_text) {
+    sim::World world({.seed = sim::test_seed()});
+    sim::Machine& client = world.machine("client", "10.0.0.2");
+    sim::Machine& gate = world.machine("gate", "10.0.0.3");
+    world.link(client, gate, *sim::parse_link("rtt=60ms,loss=5%,burst=3"));
+    Place at_client(client, 7000), at_gate(gate, 7000);
+    for (int i = 0; i < 2000; ++i) at_client.send(at_gate, gate, 1);
+    world.run_for(1s);
+    EXPECT_EQ(world.link_counters(client, gate).datagrams, 2000u);
+    EXPECT_NEAR(static_cast<double>(world.link_counters(client, gate).lost()), 100, 60);
+}
+
 TEST(SimDatagramTraceTest, is_equal_for_equal_seeds) {
     const auto run = [](std::uint64_t seed) {
         World world({.seed = seed});
