@@ -1,5 +1,6 @@
 #pragma once
 #include <gyre/io/io.hpp>
+#include <gyre/net/link_stats.hpp>
 #include <gyre/task/sync.hpp>
 #include <memory>
 #include <string>
@@ -31,6 +32,7 @@ public:
     virtual void close() noexcept = 0;  ///< Sends what was written first. No call-back follows.
     virtual std::string peer() const = 0;
     virtual std::size_t max_message_bytes() const = 0;
+    virtual LinkStats stats() const = 0;
 };
 
 struct ChannelConfig {

@@ -227,11 +227,11 @@ Result<> Kcp::input(BytesView datagram, TimePoint time) {
     const std::int64_t now = to_ms(time);
     const std::uint32_t before = unacknowledged_;
     bool any_ack = false;
-    std::uint32_t newest = 0, newest_stamp = 0;
+    std::uint32_t newest = 0, newest_stamp = 0, received = unacknowledged_;
     while (!datagram.empty()) {
         const Head head(datagram.data());
         remote_window_ = head.window;
-        acknowledge_to(head.next);
+        if (apart(head.next, received) > 0) received = head.next;
         if (head.command == ack) {
             if (acknowledge(head.number, head.stamp, now) &&
                 (!any_ack || apart(head.number, newest) > 0)) {
@@ -245,6 +245,7 @@ Result<> Kcp::input(BytesView datagram, TimePoint time) {
         }
         datagram = datagram.subspan(net::head_bytes + head.size);
     }
+    acknowledge_to(received);  // after the acks: they measure what they acknowledge
     if (any_ack) skip(newest, newest_stamp);
     if (unacknowledged_ != before) {
         open_window(unacknowledged_ - before);

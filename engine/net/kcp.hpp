@@ -85,7 +85,10 @@ public:
     /// The next whole message; as a stream, the bytes that are there. False: none.
     bool receive(Bytes& message);
     /// While true, what arrives in order waits and the peer's window closes.
-    void hold(bool held) { held_ = held; }
+    void hold(bool held) {
+        tell_ |= held_ && !held;
+        held_ = held;
+    }
     bool held() const { return held_; }
 
     /// Sends what is due. Returns when to call again, at the latest after the next input or send: max() when

@@ -31,6 +31,8 @@ public:
         const std::uint8_t head[head_bytes] = {
             static_cast<std::uint8_t>(n), static_cast<std::uint8_t>(n >> 8),
             static_cast<std::uint8_t>(n >> 16), static_cast<std::uint8_t>(n >> 24)};
+        ++stats_.messages_sent;
+        stats_.bytes_sent += head_bytes + message.size();
         stream_->write({head, head_bytes}, message);
     }
     std::size_t unsent_bytes() const override { return stream_->unsent_bytes(); }
@@ -43,11 +45,17 @@ public:
     }
     std::string peer() const override { return stream_->peer().to_string(); }
     std::size_t max_message_bytes() const override { return limit_; }
+    LinkStats stats() const override {
+        LinkStats stats = stats_;
+        stats.queued_bytes = unsent_bytes();
+        return stats;
+    }
 
 private:
     void on_data(BytesView bytes) override {
         bool gone = false;
         gone_ = &gone;
+        stats_.bytes_received += bytes.size();
         if (partial_.empty()) {
             const std::size_t used = deliver(bytes, gone);
             if (gone) return;
@@ -72,6 +80,7 @@ private:
             if (partial_.size() < head_bytes + length) continue;
             Bytes frame;
             frame.swap(partial_);
+            ++stats_.messages_received;
             handler_->on_message(BytesView(frame).subspan(head_bytes));
             if (gone || closed_) return;
             frame.clear();
@@ -90,6 +99,7 @@ private:
             const std::size_t length = read_length(bytes.data() + at);
             if (!allowed(length)) return bytes.size();
             if (bytes.size() - at - head_bytes < length) break;
+            ++stats_.messages_received;
             handler_->on_message(bytes.subspan(at + head_bytes, length));
             if (gone) return bytes.size();
             at += head_bytes + length;
@@ -116,6 +126,7 @@ private:
     ChannelHandler* handler_ = nullptr;
     std::size_t limit_;
     Bytes partial_;
+    LinkStats stats_;
     bool closed_ = false;
     bool* gone_ = nullptr;  // set while a handler runs: it may destroy this channel
 };

@@ -30,6 +30,7 @@ public:
     void close() noexcept override { wire_.closed = true, wire_.handler = nullptr; }
     std::string peer() const override { return "script"; }
     std::size_t max_message_bytes() const override { return limit_; }
+    net::LinkStats stats() const override { return {}; }
 
 private:
     Wire& wire_;
