@@ -136,7 +136,7 @@ Bytes pattern(std::size_t size) {
     return bytes;
 }
 
-TEST_F(LoopTest, echoes_ten_megabytes_with_back_pressure) {
+TEST_F(LoopTest, echoes_megabytes_with_back_pressure) {
     auto [client, server] = pair();
     std::size_t unsent_max = 0;
     Ear echo, ear;
@@ -150,23 +150,29 @@ TEST_F(LoopTest, echoes_ten_megabytes_with_back_pressure) {
     server->start(echo);
     client->start(ear);
     client->pause(true);
-    const Bytes sent = pattern(10'000'000);
-    client->write(sent);
-    // Nobody reads the echo: the server stops reading, and the client's output stays.
-    std::uint64_t quiet = 0, bytes = 0;
-    while (quiet < 20) {
-        loop.run_once(1ms);
-        quiet = loop.counters().read_bytes == bytes ? quiet + 1 : 0;
-        bytes = loop.counters().read_bytes;
+    // Nobody reads the echo: once the kernel's buffers, whose sizes it tunes itself, are full, the
+    // server stops reading, and the client's output stays.
+    const Bytes all = pattern(100'000'000);
+    std::uint64_t bytes = 0;
+    std::size_t written = 0;
+    while (client->unsent_bytes() == 0 && written < all.size()) {
+        client->write(BytesView(all).subspan(written, 10'000'000));
+        written += 10'000'000;
+        for (int quiet = 0; quiet < 20;) {
+            loop.run_once(1ms);
+            quiet = loop.counters().read_bytes == bytes ? quiet + 1 : 0;
+            bytes = loop.counters().read_bytes;
+        }
     }
+    const Bytes sent(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(written));
     EXPECT_GT(bytes, 0u);
     EXPECT_GT(client->unsent_bytes(), 0u);
     EXPECT_LT(unsent_max, 512u * 1024u);
     EXPECT_TRUE(ear.heard.empty());
     client->pause(false);
     EXPECT_TRUE(loop.run_until([&] { return ear.heard.size() >= sent.size(); }));
-    EXPECT_EQ(ear.heard, sent);
-    EXPECT_EQ(ear.drained, 1);
+    EXPECT_TRUE(ear.heard == sent);
+    EXPECT_GE(ear.drained, 1);
     EXPECT_LT(unsent_max, 512u * 1024u);
     EXPECT_GT(echo.drained, 0);
 }

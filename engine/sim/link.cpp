@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <optional>
+#include <span>
 #include <string>
+#include <utility>
 
 namespace gyre::sim {
 namespace {
@@ -33,9 +36,10 @@ public:
         const std::string_view unit(end.ptr, text.data() + text.size());
         const auto found = std::ranges::find(units, unit, &Unit::name);
         const double result = found == units.end() ? 0 : number * found->factor;
-        if (end.ec != std::errc{} || found == units.end() || !(result >= from && result <= to))
-            fail(expected);
-        return result;
+        if (end.ec == std::errc{} && found != units.end() && result >= from && result <= to)
+            return result;
+        fail(expected);
+        return from;
     }
     Duration time(std::string_view text, Duration to, std::string_view expected) {
         return of_seconds(read(text, times, 0, seconds(to), expected));
