@@ -19,6 +19,7 @@ struct Options {
     std::string data = node::ProcessOptions{}.data;
     std::vector<std::string> accounts, gates;
     std::string server_key;
+    std::string transport = "tcp";
     std::string module = "arena_bots";
     std::string duration = "30s";
     std::uint32_t count = 100;
@@ -122,6 +123,9 @@ int run_bots(const Options& options) {
     if (!duration)
         return refuse("--duration: \"" + options.duration + "\", expected such as 30s, 2m or 1h");
     bots.duration = *duration;
+    bots.transport = options.transport == "udp"   ? sdk::Transport::udp
+                     : options.transport == "kcp" ? sdk::Transport::kcp
+                                                  : sdk::Transport::tcp;
     if (const auto found = find_doors(options, bots); !found) return refuse(found.error().message());
     if (const auto checked = sdk::check(bots); !checked) return refuse("--" + checked.error().message());
     const auto manifest = sdk::load_bots(options.module);
@@ -159,6 +163,9 @@ void add_bots_command(CLI::App& app, int& exit_code) {
     command->add_option("--data", options->data, "folder of the cluster to play on")->capture_default_str();
     command->add_option("--account", options->accounts, "HOST:PORT of the account service, instead of --data's");
     command->add_option("--gate", options->gates, "HOST:PORT of a gate, instead of --data's");
+    command->add_option("--transport", options->transport, "tcp, udp, or kcp: plain, for servers with standard_kcp")
+        ->check(CLI::IsMember({"tcp", "udp", "kcp"}))
+        ->capture_default_str();
     command->add_option("--server-key", options->server_key, "key that the gates prove, instead of --data's server.pub");
     command->add_option("--module", options->module, "module of bots: a name, or a path")->capture_default_str();
     command->add_flag("--json", options->json, "the last line of stdout is the result as JSON");

@@ -185,6 +185,7 @@ public:
     IdMap<Peer*> links;     // by id; of standard KCP by address and conv
     IdMap<Peer*> by_hello;  // half open ones, by address and the client's id
     std::vector<Peer*> ended;
+    Signal empty;
     std::unordered_map<std::uint32_t, TokenBucket> addresses;
     std::size_t half_open = 0;
     UdpCounters counters;
@@ -396,6 +397,7 @@ void UdpPort::Impl::remove(Peer& link) {
     link.state = Peer::State::closing;
     ended.push_back(&link);
     executor.at_turn_end(burying);
+    if (links.size() == 0) empty.notify_all();
 }
 
 bool UdpPort::Impl::too_often(std::uint32_t ip) {
@@ -696,6 +698,10 @@ Result<std::unique_ptr<Channel>> UdpPort::connect_kcp(const io::Endpoint& to, st
     const std::uint64_t key = key_of(*address, conv);
     if (impl_->links.contains(key)) return Error(errc::in_use, "conv " + std::to_string(conv) + " to " + to.to_string());
     return impl_->channel_of(impl_->add(key, conv, conv, *address));
+}
+
+Task<> UdpPort::drained() {
+    while (impl_->links.size() > 0) co_await impl_->empty.wait();
 }
 
 io::Endpoint UdpPort::local() const { return impl_->socket->local(); }

@@ -59,6 +59,9 @@ public:
     /// A link of standard KCP; its peer hears of it with the first message. Error: bad_arguments.
     Result<std::unique_ptr<Channel>> connect_kcp(const io::Endpoint& to, std::uint32_t conv);
 
+    /// Waits until no link is left: those that were closed send their last first, for at most a second.
+    Task<> drained();
+
     io::Endpoint local() const;
     std::size_t links() const;      ///< Those that linger included.
     std::size_t half_open() const;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <gyre/log/log.hpp>
 #include <gyre/net/sealed_stream.hpp>
+#include <gyre/net/udp.hpp>
 #include <gyre/session/detail/home.hpp>
 #include <gyre/session/handshake.hpp>
 #include <gyre/session/session.hpp>
@@ -49,6 +50,7 @@ public:
           own_metrics_(std::move(own)) {}
 
     Result<> listen();
+    Result<> listen_udp();
     void accept(std::unique_ptr<io::Stream> stream);
     void accept(std::unique_ptr<net::Channel> channel, io::Endpoint peer);
     void end(std::uint64_t session, const Error& reason) override;
@@ -61,6 +63,7 @@ public:
     std::function<void(Session&)> on_opened_;
     std::function<void(Session&, const Error&)> on_closed_;
     std::unique_ptr<io::Listener> listener_;
+    std::unique_ptr<net::UdpPort> udp_;  // outlives the sessions that came over it
     std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
     std::unordered_map<std::string, TokenBucket> addresses_;
     std::size_t pending_ = 0;
@@ -97,10 +100,36 @@ Result<> Server::Impl::listen() {
         return wrong("heartbeat: expected [10 ms, dead_after)");
     if (config.handshake_limit <= Duration::zero()) return wrong("handshake_limit: expected > 0");
     if (!config.identity) return wrong("identity: none, so clients could not know this server");
-    auto listener = io_.listen(config.endpoint,
-                               [this](std::unique_ptr<io::Stream> stream) { accept(std::move(stream)); });
-    if (!listener) return listener.error();
-    listener_ = std::move(*listener);
+    for (int left = config.endpoint.port == 0 ? 8 : 1;; --left) {
+        auto listener = io_.listen(config.endpoint,
+                                   [this](std::unique_ptr<io::Stream> stream) { accept(std::move(stream)); });
+        if (!listener) return listener.error();
+        listener_ = std::move(*listener);
+        if (!config.udp && !config.standard_kcp) return {};
+        auto udp = listen_udp();
+        // A port that is free for TCP may be taken for UDP: then another one.
+        if (udp || left == 1 || !udp.error().is(errc::in_use)) return udp;
+    }
+}
+
+Result<> Server::Impl::listen_udp() {
+    net::UdpConfig udp;
+    udp.at = listener_->local();
+    udp.standard_kcp = config.standard_kcp;
+    udp.max_message_bytes = config.max_message_bytes;
+    udp.max_unsent_bytes = 4 * config.max_unsent_bytes + config.max_message_bytes;
+    udp.max_links = config.max_sessions + config.max_pending_handshakes;
+    udp.max_half_open = config.max_pending_handshakes;
+    udp.handshakes_per_address_per_second = config.max_handshakes_per_ip_per_second;
+    udp.handshake_limit = config.handshake_limit;
+    udp.idle_limit = std::max<Duration>(config.dead_after, 200ms);
+    udp.identity = config.identity;
+    udp.greet = greet();
+    auto port = net::UdpPort::open(io_, std::move(udp), [this](std::unique_ptr<net::Channel> channel, io::Endpoint peer, Bytes) {
+        accept(std::move(channel), std::move(peer));
+    });
+    if (!port) return port.error();
+    udp_ = std::move(*port);
     return {};
 }
 

@@ -29,6 +29,11 @@ struct ServerConfig {
     /// What clients pin. Without one the server does not listen, and accept() takes links that are safe
     /// by themselves.
     std::optional<secure::Identity> identity;
+    /// Reliable UDP at the same port number as TCP, sealed in the same way.
+    bool udp = false;
+    /// That port speaks plain KCP, as its other implementations do: what passes can be read, changed and
+    /// cut off by anybody on the way. For trusted networks.
+    bool standard_kcp = false;
     std::size_t max_message_bytes = 64 * 1024;  ///< [8 KiB, 1 MiB], of a frame.
     Duration handshake_limit = 5s;              ///< From accept to the answer.
     std::size_t max_sessions = 10'000;          ///< Beyond: `overloaded`; so for the next two.

@@ -216,6 +216,7 @@ private:
         connect.endpoint = options.gates[bot->number % options.gates.size()];
         connect.credential = reply.token;
         connect.server_key = options.server_key;
+        connect.transport = options.transport;
         for (;;) {
             auto client = co_await as_result(Client::connect(io, *bot->scope, connect));
             if (client) {
@@ -299,6 +300,7 @@ Task<Client> Bot::connect(io::Endpoint endpoint, std::string credential) const {
     options.endpoint = std::move(endpoint);
     options.credential = std::move(credential);
     options.server_key = state_->run.options.server_key;
+    options.transport = state_->run.options.transport;
     return connect_patiently(state_, std::move(options));
 }
 void Bot::count_messages(std::uint64_t messages) const {

@@ -59,6 +59,7 @@ struct BotOptions {
     double ramp_per_s = 50;         ///< Log-ins begun in a second.
     std::uint64_t seed = 1;         ///< What bots choose, and their names: another seed, others.
     std::vector<io::Endpoint> accounts, gates;  ///< Bots are dealt to them in turn.
+    Transport transport = Transport::tcp;
     secure::PublicKey server_key{};  ///< Of the gates and what they lead to.
     Duration give_up_after = 5min;   ///< Of one log-in, waits for a busy server included.
 };

@@ -1,5 +1,6 @@
 #include <gyre/log/log.hpp>
 #include <gyre/net/sealed_stream.hpp>
+#include <gyre/net/udp.hpp>
 #include <gyre/session/handshake.hpp>
 #include <gyre_sdk/client.hpp>
 
@@ -21,6 +22,9 @@ Task<> keep(std::shared_ptr<Handler> handler, Task<> running) {
 }  // namespace
 
 namespace detail {
+
+/// The last words of a link over UDP, which need its port.
+Task<> linger(std::unique_ptr<net::UdpPort> port) { co_await with_timeout(2s, port->drained()); }
 
 class Link final : public rpc::Target, public std::enable_shared_from_this<Link> {
 public:
@@ -55,6 +59,7 @@ public:
         reason = why;
         begin.cancel();
         connection = nullptr;
+        if (udp) (void)go(scope, linger(std::move(udp)));
         ended.set();
         if (auto told = std::exchange(on_closed, nullptr)) told(*reason);
     }
@@ -86,6 +91,7 @@ public:
     const Duration call_limit;
     session::Welcome welcome;
     std::shared_ptr<rpc::Connection> connection;
+    std::unique_ptr<net::UdpPort> udp;  // outlives the connection
     net::Channel* raw = nullptr;  // the connection's, while it is open
     std::vector<Bytes> early;
     std::unordered_map<std::uint64_t, Route> methods;
@@ -116,13 +122,29 @@ Task<Bytes> call_text(std::shared_ptr<Link> link, EntityId entity, std::string m
     co_return co_await call(link, entity, {fnv1a(method), method}, std::move(arguments), {});
 }
 Task<> wait_closed(std::shared_ptr<Link> link) { co_await link->ended.wait(); }
-Task<> shake_hands(std::shared_ptr<Link> link, ConnectOptions options) {
+/// A channel to the server, which has proven its key, but for plain KCP.
+Task<std::unique_ptr<net::Channel>> open_channel(Link* link, ConnectOptions* options) {
     auto& io = link->io;
-    auto stream = co_await io.connect(options.endpoint, options.connect_limit);
-    auto sealed = co_await net::seal_client(
-        io, std::move(stream), secure::ClientHandshake(options.server_key, net::fresh_seed(io)),
-        session::write_greeting(options.client_version));
-    auto channel = net::stream_channel(std::move(sealed.stream), {options.max_message_bytes});
+    Bytes greeting = session::write_greeting(options->client_version);
+    if (options->transport == Transport::tcp) {
+        auto stream = co_await io.connect(options->endpoint, options->connect_limit);
+        auto sealed = co_await net::seal_client(
+            io, std::move(stream), secure::ClientHandshake(options->server_key, net::fresh_seed(io)), std::move(greeting));
+        co_return net::stream_channel(std::move(sealed.stream), {options->max_message_bytes});
+    }
+    net::UdpConfig config;
+    config.at = {options->endpoint.is_loopback() ? "127.0.0.1" : "0.0.0.0", 0};
+    config.standard_kcp = options->transport == Transport::kcp;
+    config.max_message_bytes = options->max_message_bytes;
+    config.idle_limit = options->dead_after;
+    link->udp = net::UdpPort::open(io, std::move(config)).value();
+    if (options->transport == Transport::kcp)
+        co_return link->udp->connect_kcp(options->endpoint, static_cast<std::uint32_t>(io.random_u64())).value();
+    auto made = co_await link->udp->connect(options->endpoint, options->server_key, std::move(greeting), options->connect_limit);
+    co_return std::move(made.channel);
+}
+Task<> shake_hands(std::shared_ptr<Link> link, ConnectOptions options) {
+    auto channel = co_await open_channel(link.get(), &options);
     std::optional<net::Mailbox> mailbox(std::in_place, *channel);
     const session::Hello hello{options.client_version, std::move(options.credential)};
     channel->send(session::write_hello(hello));

@@ -13,10 +13,18 @@ namespace detail {
 class Link;
 }
 
+/// All but kcp are sealed.
+enum class Transport : std::uint8_t {
+    tcp,
+    udp,  ///< Reliable UDP, at the port number of TCP.
+    kcp,  ///< Plain KCP, to servers with `standard_kcp`: nothing is sealed and no key is proven.
+};
+
 struct ConnectOptions {
     io::Endpoint endpoint;
     secure::PublicKey server_key{};             ///< Of the server, as shipped with the client: it proves it.
     std::string credential;                     ///< The token of log_in().
+    Transport transport = Transport::tcp;
     std::uint32_t client_version = 1;
     Duration connect_limit = 10s;               ///< For connection and handshake together.
     Duration call_limit = 5s;                   ///< Default time-out of a call.

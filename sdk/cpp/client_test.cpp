@@ -3,6 +3,7 @@
 #include <gyre/metric/registry.hpp>
 #include <gyre/session/server.hpp>
 #include <gyre/session/session.hpp>
+#include <gyre/sim/link.hpp>
 #include <gyre/sim/world.hpp>
 #include <gyre_sdk/client.hpp>
 
@@ -91,9 +92,11 @@ session::ServerConfig at(io::Endpoint endpoint) {
 }
 
 /// Everything a client does, on whatever stands behind io.
-Task<> play(io::Io* io, Scope* scope, Gate* gate) {
+Task<> play(io::Io* io, Scope* scope, Gate* gate, Transport transport = Transport::tcp) {
     Hud hud;
-    Client client = co_await Client::connect(*io, *scope, options(gate->server.local()));
+    auto how = options(gate->server.local());
+    how.transport = transport;
+    Client client = co_await Client::connect(*io, *scope, how);
     client.handle(hud);
     EXPECT_EQ(client.entity(), 1001);
     EXPECT_EQ(client.session(), gate->last);
@@ -128,7 +131,7 @@ Task<> play(io::Io* io, Scope* scope, Gate* gate) {
     const auto late = co_await as_result(client.call<&Avatar::add>(1));
     EXPECT_EQ(late.error().code(), errc::closed);
 
-    Client again = co_await Client::connect(*io, *scope, options(gate->server.local()));
+    Client again = co_await Client::connect(*io, *scope, how);
     again.close();
     co_await again.closed();
     EXPECT_EQ(again.close_reason()->code(), errc::closed);
@@ -141,6 +144,33 @@ TEST(Client, plays_over_a_real_socket) {
     Gate gate(loop, scope, at({"127.0.0.1", 0}));
     loop.run_task(play(&loop, &scope, &gate));
     loop.run_task(scope.close());
+}
+
+TEST(Client, plays_over_reliable_udp_and_plain_kcp) {
+    for (const Transport transport : {Transport::udp, Transport::kcp}) {
+        io::Loop loop;
+        Scope scope(loop.executor(), "test");
+        auto config = at({"127.0.0.1", 0});
+        config.udp = true;
+        config.standard_kcp = transport == Transport::kcp;
+        Gate gate(loop, scope, std::move(config));
+        loop.run_task(play(&loop, &scope, &gate, transport));
+        loop.run_task(scope.close());
+    }
+}
+
+TEST(Client, plays_over_a_bad_link) {
+    for (const Transport transport : {Transport::udp, Transport::kcp}) {
+        sim::World world({.seed = sim::test_seed()});
+        auto& machine = world.machine("gate", "10.0.0.1");
+        auto& phone = world.machine("phone", "10.0.0.2");
+        world.link(phone, machine, sim::parse_link("rtt=60ms,loss=20%,reorder=5%,duplicate=5%").value());
+        auto config = at({"10.0.0.1", 4000});
+        config.udp = true;
+        config.standard_kcp = transport == Transport::kcp;
+        Gate gate(machine, machine.scope(), std::move(config));
+        world.run(phone, play(&phone, &phone.scope(), &gate, transport));
+    }
 }
 
 TEST(Client, plays_in_the_simulator) {

@@ -63,6 +63,20 @@ class Bots(ClusterTest):
         status, taken = self.account("register", name="ALICE", password="another")
         self.assertEqual((status, taken["type"]), (409, "gyre:name_taken"))
 
+    def play_over(self, transport, *settings):
+        self.up(*settings, config=CONFIG)
+        done = self.gyre("bots", "--count", "6", "--duration", "5s", "--transport", transport, "--json", timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        report = json.loads(done.stdout.splitlines()[-1])
+        self.assertEqual((report["logins"], report["errors"]), (6, 0), report)
+        self.assertGreaterEqual(report["matches_finished"], 1)
+
+    def test_they_play_over_reliable_udp(self):
+        self.play_over("udp")
+
+    def test_they_play_over_plain_kcp(self):
+        self.play_over("kcp", "--set", "gate.standard_kcp=true", "--set", "battle.standard_kcp=true")
+
     def test_what_is_asked_wrongly_is_told(self):
         for told, words in (
             ("expected such as 30s", ["--duration", "soon"]),
