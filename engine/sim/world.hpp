@@ -60,7 +60,8 @@ Task<> keep(Task<T> task, std::shared_ptr<Outcome<T>> outcome) {
 }  // namespace detail
 
 /// Machines, a network and a clock in one thread. The same seed and the same calls give the same
-/// run on every build. Log lines carry its time. Outlives all streams, listeners, lanes, timers and databases made in it.
+/// run on every build. Log lines carry its time. Outlives all streams, listeners,
+/// datagram sockets, lanes, timers and databases made in it.
 class World {
 public:
     explicit World(WorldConfig config = {});

@@ -42,6 +42,8 @@ Core::~Core() {
             });
         },
         10min);
+    for (const auto& host : hosts)
+        GYRE_ASSERT(host->datagrams.empty(), "a world outlives its datagram sockets");
     for (const auto& [serial, connection] : connections)
         GYRE_ASSERT(!connection->client.stream && !connection->server.stream,
                     "a world outlives its streams");
