@@ -249,7 +249,7 @@ Result<> Kcp::input(BytesView datagram, TimePoint time) {
     if (any_ack) skip(newest, newest_stamp);
     if (unacknowledged_ != before) {
         open_window(unacknowledged_ - before);
-        if (config_.eager && queued_ > 0) flush_now_ = true;
+        if (config_.eager && (queued_ > 0 || !acks_.empty())) flush_now_ = true;
     }
     return {};
 }
@@ -298,10 +298,10 @@ void Kcp::skip(std::uint32_t newest, std::uint32_t stamp) {
         Segment* const segment = sent_[n];
         if (!segment || apart(segment->stamp, stamp) > 0) continue;
         ++segment->skipped;
-        if (config_.resend > 0 && segment->skipped >= config_.resend && segment->transmissions <= resend_limit) {
-            resend_now_ = true;
-            if (config_.eager) flush_now_ = true;
-        }
+        if (config_.resend == 0 || segment->transmissions > resend_limit) continue;
+        const bool often = segment->skipped >= config_.resend;
+        if (often || config_.eager) resend_now_ = true;
+        if (often && config_.eager) flush_now_ = true;
     }
 }
 
@@ -469,6 +469,9 @@ void Kcp::flush(TimePoint time) {
         if (in_flight() == next_ - first_new) next_resend_ = never;  // only new ones
         if (resend_now_ || now >= next_resend_) {
             next_resend_ = never;
+            // When nothing new will be acknowledged soon, to be passed by once is enough.
+            const bool quiet = config_.eager && first_new == next_;
+            bool waits = false;
             for (std::uint32_t n = unacknowledged_; n != first_new; ++n) {
                 Segment* const segment = sent_[n];
                 if (!segment) continue;
@@ -480,16 +483,19 @@ void Kcp::flush(TimePoint time) {
                     segment->rto = std::min(segment->rto, max_rto);
                     segment->resend_at = now + segment->rto;
                     transmit(*segment);
-                } else if (config_.resend > 0 && segment->skipped >= config_.resend &&
-                           segment->transmissions <= resend_limit) {
-                    resent_early = true;
-                    ++stats_.resent_early;
-                    segment->resend_at = now + segment->rto;
-                    transmit(*segment);
+                } else if (config_.resend > 0 && segment->skipped > 0 && segment->transmissions <= resend_limit) {
+                    if (quiet || segment->skipped >= config_.resend) {
+                        resent_early = true;
+                        ++stats_.resent_early;
+                        segment->resend_at = now + segment->rto;
+                        transmit(*segment);
+                    } else {
+                        waits = config_.eager;
+                    }
                 }
                 next_resend_ = std::min(next_resend_, segment->resend_at);
             }
-            resend_now_ = false;
+            resend_now_ = waits;
         }
         for (std::uint32_t n = first_new; n != next_; ++n) {
             Segment& segment = *sent_[n];
@@ -529,6 +535,7 @@ std::int64_t Kcp::due(std::int64_t now) const {
     if (flush_now_) return now;
     std::int64_t at = never;
     const bool sends = queued_ > 0 && apart(unacknowledged_ + window(), next_) > 0;
+    if (sends && config_.eager) return now;
     if (sends || !acks_.empty() || ask_ || tell_ || resend_now_) at = std::max(now, last_flush_ + to_ms(config_.interval));
     if (in_flight() > 0) at = std::min(at, next_resend_);
     if (remote_window_ == 0 && (queued_ > 0 || in_flight() > 0)) at = std::min(at, probe_wait_ == 0 ? now : probe_at_);

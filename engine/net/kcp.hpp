@@ -11,7 +11,7 @@ namespace gyre::net {
 /// Names and meaning as KCP has them (skywind3000/kcp), so that settings can be carried over.
 struct KcpConfig {
     unsigned nodelay = 0;       ///< 0: as TCP; 1: resends grow 1.5 times, minrto 30 ms; 2: they grow linearly.
-    Duration interval = 100ms;  ///< [1 ms, 5 s]. Flushes are at least so far apart; resends come when due.
+    Duration interval = 100ms;  ///< [1 ms, 5 s]. Flushes that nothing urges are so far apart; resends come when due.
     unsigned resend = 0;        ///< Resent once so many later ones were acknowledged; 0: after the time-out only.
     bool nc = false;            ///< No congestion window.
     std::uint32_t send_window = 256, receive_window = 256;  ///< Segments, [2, 32768].
@@ -19,7 +19,9 @@ struct KcpConfig {
     bool stream = false;             ///< Bytes without borders: small messages share segments.
     Duration min_rto{};              ///< 0: 100 ms, with nodelay 30 ms.
     std::uint32_t dead_link = 20;    ///< Transmissions of one segment after which the link counts as dead.
-    bool eager = true;               ///< Flushes when acknowledgements ask for it, not at the next interval.
+    /// What is new leaves at once, so do acknowledgements while the peer's arrive, and with nothing new to send one
+    /// later acknowledgement is enough to resend (where resend is on): as kcp-go. False: as the first KCP.
+    bool eager = true;
     std::size_t max_queued_bytes = 1 << 20;  ///< Of what is not acknowledged: beyond, send() is `overloaded`.
 };
 /// nodelay(1, 10 ms, 2, 1): what games use.
