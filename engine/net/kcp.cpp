@@ -122,6 +122,8 @@ void Kcp::Ring::shrink() {
     if (size() > 8) slots_.reset(), mask_ = 0;
 }
 
+void Kcp::Ring::release() { slots_.reset(), mask_ = 0; }
+
 /// What stands before each segment on the wire.
 struct Kcp::Head {
     explicit Head(const std::uint8_t* p)
@@ -528,6 +530,12 @@ void Kcp::flush(TimePoint time) {
 void Kcp::settle() {
     if (in_flight() == 0) sent_.shrink();
     if (acks_.capacity() > 16) std::vector<Ack>().swap(acks_);
+}
+
+void Kcp::trim() {
+    if (in_flight() == 0) sent_.release();
+    if (apart(early_end_, expected_) <= 0) early_.release();
+    if (acks_.empty()) std::vector<Ack>().swap(acks_);
 }
 
 /// When update() has something to do.

@@ -96,6 +96,10 @@ public:
     /// Sends what is due. Returns when to call again, at the latest after the next input or send: max() when
     /// there is nothing to do, so an idle link needs no timer.
     TimePoint update(TimePoint now);
+    /// The next flush asks the peer for its window, which shows whether it is there.
+    void ask() { ask_ = true; }
+    /// Gives back the memory that only a link with something to do needs.
+    void trim();
     void flush(TimePoint now);  ///< Sends all that the windows admit, now.
 
     bool dead() const { return dead_; }  ///< A segment was sent dead_link times.
@@ -117,7 +121,8 @@ private:
         /// Makes room for numbers [begin, end).
         void reserve(std::uint32_t begin, std::uint32_t end);
         std::size_t size() const { return slots_ ? mask_ + 1u : 0; }
-        void shrink();  ///< It is empty.
+        void shrink();   ///< It is empty: keeps little.
+        void release();  ///< It is empty: keeps nothing.
 
     private:
         std::unique_ptr<Segment*[]> slots_;

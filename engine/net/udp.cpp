@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstring>
+#include <deque>
 #include <gyre/base/hash.hpp>
 #include <gyre/base/id_map.hpp>
 #include <gyre/base/token_bucket.hpp>
@@ -26,7 +27,9 @@ constexpr std::size_t bound_bytes = 8 + 32;  // of message 1: its head and key, 
 constexpr Duration first_retry = 200ms, last_retry = 2s, linger_limit = 1s, challenge_gap = 200ms;
 constexpr int close_repeats = 3;
 constexpr std::size_t drained_after_bytes = 64 * 1024;
+constexpr Duration confirm_gap = 250ms;      // until a client shows again that it is there
 constexpr std::size_t max_addresses = 4096;  // whose handshakes are counted at a time
+constexpr Duration sweep_gap = 100ms;
 
 std::uint8_t first_byte(Kind kind) { return static_cast<std::uint8_t>(static_cast<unsigned>(kind) << 4); }
 
@@ -45,18 +48,13 @@ Bytes reason_bytes(const Error& reason) {
     return bytes;
 }
 
-/// Of (address, number), not 0; equal ones of others are told apart by who looks.
-std::uint64_t key_of(const io::SocketAddress& address, std::uint32_t number) {
-    return mix(mix(address.as_integer()) + number) | 1;
-}
-
 class UdpChannel;
 
 }  // namespace
 
 /// One end of a link. The port owns it: it outlives its channel while it lingers.
 struct Peer final : KcpOutput {
-    enum class State : std::uint8_t { dialling, half_open, open, closing };
+    enum class State : std::uint8_t { dialling, half_open, open, closing, ended };
 
     Peer(UdpPort::Impl& port, std::uint32_t own_id, std::uint32_t conv, io::SocketAddress peer);
     ~Peer();
@@ -66,13 +64,19 @@ struct Peer final : KcpOutput {
         sealer.emplace(secrets.send);
         opener.emplace(secrets.receive);
     }
+    /// When the peer must hear something, and when this end asks whether the peer is there: often, as
+    /// what it says now and then may be lost.
+    TimePoint lives_at() const { return sent + idle_limit() / 3; }
+    TimePoint asks_at() const { return std::max(heard + idle_limit() / 2, sent + idle_limit() / 20); }
+    Duration idle_limit() const;
     void touch();      ///< At the end of the turn: sends what is due.
     void flush();
     void wake();       ///< Its timer.
     void arm(TimePoint at);
     void deliver();
     void close(const Error& reason) noexcept;
-    void end(const Error& reason);  ///< Tells the handler and goes.
+    void end(const Error& reason);     ///< Tells the handler and goes.
+    void finish(const Error& reason);  ///< The same, without waiting for a handler.
 
     struct Flush : Ready {
         explicit Flush(Peer& l) : Ready([](Ready& r) { static_cast<Flush&>(r).link.flush(); }), link(l) {}
@@ -86,7 +90,8 @@ struct Peer final : KcpOutput {
 
     UdpPort::Impl& port;
     const std::uint32_t id;      // by which the peer calls it; of a standard link its conv
-    std::uint32_t peer_id = 0;   // by which it calls the peer
+    std::uint32_t peer_id = 0;   // by which it calls the peer; of a standard link the stamp it began with
+    std::uint64_t hello_key = 0;
     io::SocketAddress peer;
     Kcp kcp;
     std::optional<secure::PacketSealer> sealer;
@@ -99,6 +104,7 @@ struct Peer final : KcpOutput {
     TimePoint heard, sent, began;
     State state = State::open;
     bool server = false, was_full = false, said_close = false;
+    bool confirmed = false;  // something sealed came: the peer is there
     bool* gone = nullptr;  // set while its handler runs
 
     /// Of the beginning, the end and moves only.
@@ -106,12 +112,12 @@ struct Peer final : KcpOutput {
         std::optional<secure::ClientHandshake> handshake;
         Bytes first, answer, payload;  // message 1; the whole answer; what the other end said
         secure::Cookie cookie{};
-        std::uint64_t hello_key = 0;
         Duration retry = first_retry;
         TimePoint retry_at{};
         Event settled;
         std::optional<Error> failure;
-        std::optional<Error> reason;  // to close with
+        std::optional<Error> reason;  // to close with; of an ended link why
+        std::optional<Error> broken;  // found while its user calls: it ends at the end of the turn
         int closes_left = 0;
         io::SocketAddress challenged{};
         std::array<std::uint8_t, challenge_bytes> challenge{};
@@ -129,8 +135,13 @@ public:
     Impl(io::Io& i, UdpConfig c, Accepted a)
         : io(i), executor(i.executor()), config(std::move(c)), accepted(std::move(a)), cookies(fresh_seed(i)) {}
     ~Impl() override {
-        closing = true;
-        links.each([](std::uint64_t, Peer* const& link) { delete link; });
+        if (destroyed) *destroyed = true;
+        const Bytes reason = reason_bytes(Error(errc::closed, "the other end went"));
+        links.each([&](std::uint64_t, Peer* const& link) {
+            if (link->sealer && (link->state == Peer::State::open || link->state == Peer::State::closing))
+                link->send_packet(Kind::close, reason, link->peer);
+            delete link;
+        });
         for (Peer* link : ended) delete link;
     }
 
@@ -144,23 +155,26 @@ public:
     Peer& add(std::uint64_t key, std::uint32_t id, std::uint32_t conv, const io::SocketAddress& peer) {
         auto* link = new Peer(*this, id, conv, peer);
         links.insert(key, link);
+        count_address(peer.ip, 1);
         link->heard = link->sent = link->began = executor.now();
         return *link;
     }
+    static std::uint64_t address_key(std::uint32_t ip) { return std::uint64_t{1} << 32 | ip; }
     std::uint32_t fresh_id() {
         std::uint32_t id = 0;
         while (id == 0 || links.contains(id)) id = static_cast<std::uint32_t>(io.random_u64());
         return id;
     }
+    /// Of (address, number), not 0.
+    std::uint64_t key_of(const io::SocketAddress& address, std::uint32_t number) const {
+        return mix(mix(address.as_integer() ^ secret) + number) | 1;
+    }
     std::uint64_t key_of_link(const Peer& link) const {
         return config.standard_kcp ? key_of(link.peer, link.id) : link.id;
     }
     void remove(Peer& link);
-    void half_open_ended(Peer& link) {
-        if (link.state != Peer::State::half_open) return;
-        --half_open;
-        if (link.rare) by_hello.erase(link.rare->hello_key);
-    }
+    void make_room();
+    void count_address(std::uint32_t ip, int change);
     bool too_often(std::uint32_t ip);
     std::optional<Error> refusal(std::uint32_t ip);
 
@@ -190,7 +204,11 @@ public:
     std::size_t half_open = 0;
     UdpCounters counters;
     Bytes message;  // being delivered
-    bool closing = false;
+    bool* destroyed = nullptr;  // set while who waits for clients is told of one
+    const std::uint64_t secret = io.random_u64();  // so that nobody chooses where in a table he stands
+    IdMap<std::uint32_t> links_of_address;         // by ip
+    std::deque<std::uint32_t> waiting;             // ids of half-open links, oldest first; some are none any more
+    TimePoint swept_at = TimePoint::min();
 
     /// Links do not end amid their own work.
     struct Bury : Ready {
@@ -207,7 +225,7 @@ namespace {
 
 class UdpChannel final : public Channel {
 public:
-    UdpChannel(Peer& link, std::size_t limit) : link_(&link), peer_(link.peer.endpoint().to_string()), limit_(limit) {
+    UdpChannel(Peer& link, std::size_t limit) : link_(&link), peer_(link.peer), limit_(limit) {
         link.channel = this;
     }
     ~UdpChannel() override { close(); }
@@ -218,11 +236,10 @@ public:
     }
     void send(BytesView message) override {
         GYRE_ASSERT(!message.empty() && message.size() <= limit_, "message within the limit");
-        if (!link_ || link_->state == Peer::State::closing) return;
+        if (!link_ || link_->state != Peer::State::open) return;
         if (auto sent = link_->kcp.send(message); !sent) {
-            overloaded_ = sent.error();
-            link_->touch();
-            return;
+            auto& broken = link_->rarely().broken;
+            if (!broken) broken = sent.error();
         }
         if (link_->kcp.queued_bytes() > drained_after_bytes) link_->was_full = true;
         link_->touch();
@@ -236,7 +253,7 @@ public:
     void close() noexcept override {
         if (link_) std::exchange(link_, nullptr)->close(Error(errc::closed, "the other end closed"));
     }
-    std::string peer() const override { return peer_; }
+    std::string peer() const override { return (link_ ? link_->peer : peer_).endpoint().to_string(); }
     std::size_t max_message_bytes() const override { return limit_; }
     LinkStats stats() const override {
         if (!link_) return {};
@@ -249,10 +266,9 @@ public:
     }
 
     Peer* link_;  // null: closed
-    std::optional<Error> overloaded_;
 
 private:
-    std::string peer_;
+    io::SocketAddress peer_;  // as it began
     std::size_t limit_;
 };
 
@@ -262,6 +278,7 @@ Peer::Peer(UdpPort::Impl& p, std::uint32_t own_id, std::uint32_t conv, io::Socke
     : port(p), id(own_id), peer(at), kcp(conv, p.config.kcp, p.pool, *this), timer(p.executor, *this) {}
 
 Peer::~Peer() {
+    if (gone) *gone = true;
     flushing.unlink();
     if (channel) channel->link_ = nullptr;
 }
@@ -283,15 +300,22 @@ void Peer::send_packet(Kind kind, BytesView plain, const io::SocketAddress& to) 
     port.send(to, BytesView(packet).first(size));
 }
 
+Duration Peer::idle_limit() const { return port.config.idle_limit; }
+
 void Peer::touch() { port.executor.at_turn_end(flushing); }
 
 void Peer::flush() {
     if (state == State::dialling || state == State::half_open) return;
-    if (channel && channel->overloaded_) return end(*std::exchange(channel->overloaded_, {}));
+    if (state == State::open && rare && rare->broken) return end(*std::exchange(rare->broken, {}));
     bool is_gone = false;
     gone = &is_gone;
     deliver();
     if (is_gone) return;
+    if (state == State::ended) {
+        gone = nullptr;
+        if (handler && !kcp.held()) finish(Error(*rare->reason));
+        return;
+    }
     if (was_full && handler && kcp.queued_bytes() <= drained_after_bytes / 2) {
         was_full = false;
         handler->on_drained();
@@ -300,7 +324,7 @@ void Peer::flush() {
     gone = nullptr;
     const TimePoint now = port.executor.now();
     TimePoint next = kcp.update(now);
-    if (kcp.dead() && state != State::closing)
+    if (kcp.dead() && state == State::open)
         return end(Error(errc::timed_out, "peer=" + peer.endpoint().to_string() + ": does not acknowledge"));
     if (state == State::closing && (kcp.idle() || now >= began + linger_limit) && !said_close) {
         said_close = true;
@@ -311,8 +335,9 @@ void Peer::flush() {
     }
     // Silence: a peer that hears nothing must learn that this end lives, and the other way round.
     if (state == State::closing) next = std::min(next, said_close ? rare->retry_at : began + linger_limit);
-    else if (sealer) next = std::min({next, heard + port.config.idle_limit, sent + port.config.idle_limit / 3});
+    else if (sealer) next = std::min({next, heard + port.config.idle_limit, lives_at(), asks_at()});
     else next = std::min(next, heard + port.config.idle_limit);
+    if (state == State::open && sealer && !server && !confirmed) next = std::min(next, sent + confirm_gap);
     arm(next);
 }
 
@@ -333,10 +358,9 @@ void Peer::wake() {
             return;
         case State::half_open:
             if (now >= began + port.config.handshake_limit) return port.remove(*this);
-            port.send(peer, rare->answer);
-            rare->retry = std::min(2 * rare->retry, last_retry);
-            arm(std::min(now + rare->retry, began + port.config.handshake_limit));
+            arm(began + port.config.handshake_limit);
             return;
+        case State::ended: return;
         case State::closing:
             if (said_close && now >= rare->retry_at) {
                 if (rare->closes_left-- == 0) return port.remove(*this);
@@ -347,7 +371,14 @@ void Peer::wake() {
         case State::open:
             if (now >= heard + port.config.idle_limit)
                 return end(Error(errc::timed_out, "peer=" + peer.endpoint().to_string() + ": nothing heard"));
-            if (sealer && now >= sent + port.config.idle_limit / 3) send_packet(Kind::data, {}, peer);
+            if (!sealer) break;
+            if (now >= asks_at()) {
+                kcp.ask();
+                kcp.flush(now);
+            } else if (now >= lives_at() || (!server && !confirmed && now >= sent + confirm_gap)) {
+                if (kcp.idle()) kcp.trim();
+                send_packet(Kind::data, {}, peer);
+            }
             break;
     }
     flush();
@@ -369,7 +400,7 @@ void Peer::close(const Error& reason) noexcept {
     channel = nullptr;
     handler = nullptr;
     if (gone) *std::exchange(gone, nullptr) = true;
-    if (state == State::dialling) return port.remove(*this);
+    if (state == State::dialling || state == State::ended) return port.remove(*this);
     if (state != State::open) return;
     state = State::closing;
     rarely().reason = reason;
@@ -379,6 +410,18 @@ void Peer::close(const Error& reason) noexcept {
 }
 
 void Peer::end(const Error& reason) {
+    if (state == State::ended) return;
+    // Whoever is given the channel, or goes on reading, hears what came before and then how it ended.
+    if (channel && (!handler || (kcp.held() && reason.is(errc::disconnected)))) {
+        state = State::ended;
+        rarely().reason = reason;
+        timer.disarm();
+        return;
+    }
+    finish(reason);
+}
+
+void Peer::finish(const Error& reason) {
     ChannelHandler* const told = std::exchange(handler, nullptr);
     if (channel) std::exchange(channel, nullptr)->link_ = nullptr;
     if (gone) *std::exchange(gone, nullptr) = true;
@@ -388,10 +431,12 @@ void Peer::end(const Error& reason) {
 }
 
 void UdpPort::Impl::remove(Peer& link) {
-    half_open_ended(link);
     Peer** const found = links.find(key_of_link(link));
     if (!found || *found != &link) return;
     links.erase(key_of_link(link));
+    if (link.hello_key != 0) by_hello.erase(link.hello_key);
+    if (link.state == Peer::State::half_open) --half_open;
+    count_address(link.peer.ip, -1);
     link.flushing.unlink();
     link.timer.disarm();
     link.state = Peer::State::closing;
@@ -400,19 +445,40 @@ void UdpPort::Impl::remove(Peer& link) {
     if (links.size() == 0) empty.notify_all();
 }
 
+void UdpPort::Impl::count_address(std::uint32_t ip, int change) {
+    std::uint32_t& count = links_of_address.insert(address_key(ip), 0).first;
+    count += static_cast<std::uint32_t>(change);
+    if (count == 0) links_of_address.erase(address_key(ip));
+}
+
+/// Who waits the longest for a sign of its client goes first: honest ones need a round trip.
+void UdpPort::Impl::make_room() {
+    while (!waiting.empty()) {
+        Peer* const oldest = find(waiting.front());
+        const bool waits = oldest && oldest->state == Peer::State::half_open;
+        if (waits && half_open < config.max_half_open) return;
+        waiting.pop_front();
+        if (waits) remove(*oldest);
+    }
+}
+
 bool UdpPort::Impl::too_often(std::uint32_t ip) {
     const double rate = config.handshakes_per_address_per_second;
     if (rate <= 0) return false;
     const TimePoint now = executor.now();
-    if (addresses.size() >= max_addresses)
+    if (addresses.size() >= max_addresses && now >= swept_at) {
+        swept_at = now + sweep_gap;
         std::erase_if(addresses, [now](auto& one) { return one.second.full(now); });
+    }
     if (addresses.size() >= max_addresses && !addresses.contains(ip)) return true;
     return !addresses.try_emplace(ip, rate, now).first->second.take(now);
 }
 
 std::optional<Error> UdpPort::Impl::refusal(std::uint32_t ip) {
     if (too_often(ip)) return Error(errc::overloaded, "too many connections of this address");
-    if (half_open >= config.max_half_open) return Error(errc::overloaded, "too many handshakes at a time");
+    const std::uint32_t* const count = links_of_address.find(address_key(ip));
+    if (count && *count >= config.max_links_per_address)
+        return Error(errc::overloaded, "too many connections of this address");
     if (links.size() >= config.max_links) return Error(errc::overloaded, "the server is full");
     return {};
 }
@@ -447,11 +513,25 @@ void UdpPort::Impl::on_standard(const io::SocketAddress& from, std::span<std::ui
     Peer** const found = links.find(key_of(from, conv));
     Peer* link = found ? *found : nullptr;
     if (link && (link->peer != from || link->id != conv)) return void(++counters.strangers);
+    if (link && begins && link->server) {
+        // Its first segment is repeated for a while, with stamps near the first. One with another stamp is of a
+        // peer that began anew, and whom this link would take for the old one.
+        const auto apart = static_cast<std::int32_t>(read_u32(bytes.data() + 8) - link->peer_id);
+        if (std::abs(std::int64_t{apart}) > config.idle_limit / 1ms) {
+            bool is_destroyed = false;
+            destroyed = &is_destroyed;
+            link->finish(Error(errc::disconnected, "peer=" + from.endpoint().to_string() + ": began anew"));
+            if (is_destroyed) return;
+            destroyed = nullptr;
+            link = nullptr;
+        }
+    }
     if (!link) {
         if (!begins || !accepted) return void(++counters.strangers);
         if (refusal(from.ip)) return void(++counters.refused);
         link = &add(key_of(from, conv), conv, conv, from);
         link->server = true;
+        link->peer_id = read_u32(bytes.data() + 8);
         if (!link->kcp.input(bytes, executor.now())) {
             remove(*link);
             return void(++counters.strangers);
@@ -500,7 +580,7 @@ void UdpPort::Impl::on_hello(const io::SocketAddress& from, std::span<std::uint8
     }
     const std::uint64_t key = key_of(from, client_id);
     if (Peer** const before = by_hello.find(key)) {  // its answer was lost, or the hello came twice
-        if ((*before)->peer == from && (*before)->peer_id == client_id) send(from, (*before)->rare->answer);
+        if ((*before)->state == Peer::State::half_open) send(from, (*before)->rare->answer);
         return;
     }
     if (const auto reason = refusal(from.ip)) {
@@ -517,18 +597,22 @@ void UdpPort::Impl::on_hello(const io::SocketAddress& from, std::span<std::uint8
         if (!refusal.empty()) answer_with(from, client_id, 0, refusal, nullptr);
         return;
     }
+    const Bytes noise_answer = handshake.second(*greeting);
+    if (noise_answer.empty()) return void(++counters.refused);
+    make_room();
     const std::uint32_t id = fresh_id();
     Peer& link = add(id, id, client_id, from);
+    waiting.push_back(id);
     link.server = true;
     link.peer_id = client_id;
     link.state = Peer::State::half_open;
     ++half_open;
-    link.rarely().hello_key = key;
+    link.hello_key = key;
     by_hello.insert(key, &link);
-    answer_with(from, client_id, id, handshake.second(*greeting), &link.rare->answer);
+    answer_with(from, client_id, id, noise_answer, &link.rarely().answer);
     link.seal(handshake.secrets());
     link.rare->payload = *std::move(said);
-    link.arm(now + link.rare->retry);
+    link.arm(now + config.handshake_limit);
 }
 
 void UdpPort::Impl::on_cookie(Peer& link, BytesView bytes) {
@@ -557,8 +641,6 @@ void UdpPort::Impl::say_hello(Peer& link) {
 
 void UdpPort::Impl::on_answer(Peer& link, BytesView bytes) {
     if (bytes.size() < answer_head) return void(++counters.strangers);
-    if (link.state == Peer::State::open && !link.server)
-        return link.send_packet(Kind::data, {}, link.peer);  // what showed that this end lives was lost
     if (link.state != Peer::State::dialling || link.rare->failure) return void(++counters.strangers);
     auto said = link.rare->handshake->second(bytes.subspan(answer_head));
     if (!said) {
@@ -582,12 +664,18 @@ void UdpPort::Impl::on_sealed(Peer& link, const io::SocketAddress& from, std::sp
     const std::size_t size = bytes.size();
     const auto packet = link.opener->open(bytes, packet_head, (bytes[0] & 3u) + 1);
     if (!packet) return void(++counters.unopened);
-    link.heard = executor.now();
     if (link.state == Peer::State::half_open) {
         if (from != link.peer) return;
+        link.heard = executor.now();
+        bool is_destroyed = false;
+        destroyed = &is_destroyed;
         proven(link);
+        if (is_destroyed) return;
+        destroyed = nullptr;
     }
-    if (link.state == Peer::State::dialling) return;
+    if (link.state == Peer::State::dialling || link.state == Peer::State::ended) return;
+    link.heard = executor.now();
+    link.confirmed = true;
     if (from != link.peer && kind != Kind::response && packet->newest) follow(link, from, size);
     switch (kind) {
         case Kind::data: {
@@ -612,13 +700,17 @@ void UdpPort::Impl::on_sealed(Peer& link, const io::SocketAddress& from, std::sp
             return link.end(reason);
         }
         case Kind::challenge:
-            if (packet->plain.size() == challenge_bytes) link.send_packet(Kind::response, packet->plain, from);
+            // Always to where the server is known to be: who passes a challenge on gets nothing for it.
+            if (packet->plain.size() == challenge_bytes && !link.server) link.send_packet(Kind::response, packet->plain, link.peer);
             break;
         case Kind::response:
             if (link.rare && link.server && from == link.rare->challenged && from != link.peer &&
                 std::ranges::equal(packet->plain, link.rare->challenge)) {
+                count_address(link.peer.ip, -1);
+                count_address(from.ip, 1);
                 link.peer = from;
-                link.rare->challenged = {};
+                if (link.state == Peer::State::open && !link.rare->broken) link.rare.reset();
+                else link.rare->challenged = {};
                 ++counters.moved;
                 link.touch();
             }
@@ -640,10 +732,11 @@ void UdpPort::Impl::follow(Peer& link, const io::SocketAddress& from, std::size_
 }
 
 void UdpPort::Impl::proven(Peer& link) {
-    half_open_ended(link);
+    --half_open;
     link.state = Peer::State::open;
     Bytes payload = std::move(link.rare->payload);
     link.rare.reset();
+    link.send_packet(Kind::data, {}, link.peer);
     link.touch();
     if (accepted) accepted(channel_of(link), link.peer.endpoint(), std::move(payload));
     else link.close(Error(errc::closed, "nobody waits for clients here"));
@@ -687,7 +780,7 @@ Task<UdpLink> UdpPort::connect(io::Endpoint to, secure::PublicKey server, Bytes 
         throw Error(waited.error().code(), to.to_string() + ": no answer, or none with its key");
     if (link.rare->failure) throw Error(*link.rare->failure);
     UdpLink made{std::move(channel), std::move(link.rare->payload)};
-    link.rare.reset();
+    if (link.state == Peer::State::open && !link.rare->broken) link.rare.reset();
     co_return made;
 }
 
@@ -695,7 +788,7 @@ Result<std::unique_ptr<Channel>> UdpPort::connect_kcp(const io::Endpoint& to, st
     GYRE_ASSERT(impl_->config.standard_kcp, "a port of sealed links");
     const auto address = io::SocketAddress::of(to);
     if (!address) return address.error();
-    const std::uint64_t key = key_of(*address, conv);
+    const std::uint64_t key = impl_->key_of(*address, conv);
     if (impl_->links.contains(key)) return Error(errc::in_use, "conv " + std::to_string(conv) + " to " + to.to_string());
     return impl_->channel_of(impl_->add(key, conv, conv, *address));
 }

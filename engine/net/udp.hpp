@@ -14,8 +14,9 @@ struct UdpConfig {
     KcpConfig kcp = kcp_fast();                       ///< mtu_bytes: of what stays within a sealed datagram of 1200.
     std::size_t max_message_bytes = 64 * 1024;        ///< As both ends agree.
     std::size_t max_unsent_bytes = 4 << 20;           ///< Of a link; beyond, it ends `overloaded`.
-    std::size_t max_links = 10'000;                   ///< Beyond: `overloaded`; so for the next two.
-    std::size_t max_half_open = 1024;                 ///< Answered, and not heard of since.
+    std::size_t max_links = 10'000;                   ///< Beyond: `overloaded`; so for the next.
+    std::size_t max_links_per_address = 1024;
+    std::size_t max_half_open = 1024;                 ///< Answered, and not heard of since; beyond, the oldest go.
     double handshakes_per_address_per_second = 100;  ///< 0: no limit. Saved up for 2 s.
     Duration handshake_limit = 5s;
     Duration idle_limit = 10s;                  ///< Nothing heard: a link ends `timed_out`. Above 100 ms.
