@@ -489,6 +489,7 @@ void Kcp::flush(TimePoint time) {
                     if (quiet || segment->skipped >= config_.resend) {
                         resent_early = true;
                         ++stats_.resent_early;
+                        if (config_.eager) segment->rto = rto_;
                         segment->resend_at = now + segment->rto;
                         transmit(*segment);
                     } else {
