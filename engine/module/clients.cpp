@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <gyre/module/clients.hpp>
+#include <tuple>
 
 namespace gyre {
 
@@ -13,6 +15,16 @@ void Clients::kick(std::uint64_t session, std::string code, std::string text) {
 
 void Clients::moved(std::uint64_t session) {
     if (auto* sink = this_node().clients) sink->moved(session);
+}
+
+std::vector<ClientLink> Clients::links(std::uint32_t limit) {
+    auto* sink = this_node().clients;
+    auto all = sink ? sink->links() : std::vector<ClientLink>{};
+    std::ranges::sort(all, [](const ClientLink& a, const ClientLink& b) {
+        return std::tie(a.queued_bytes, a.rtt_ms, a.session) > std::tie(b.queued_bytes, b.rtt_ms, b.session);
+    });
+    if (all.size() > limit) all.resize(limit);
+    return all;
 }
 
 void push_encoded(const ClientRef& to, rpc::MethodName method, Bytes arguments) {

@@ -15,6 +15,26 @@ struct ClientRef {
     }
 };
 
+/// A client's link as its gate or battle node sees it. Of TCP only bytes, messages and the queue are known.
+struct ClientLink {
+    std::uint64_t session = 0;
+    EntityId entity = 0;
+    std::string peer, transport;  ///< transport: tcp, udp or kcp.
+    double rtt_ms = 0, rtt_jitter_ms = 0;
+    double loss = 0;  ///< Share of what was sent to the client that had to be sent again.
+    std::uint64_t resent = 0, bytes_sent = 0, bytes_received = 0, messages_sent = 0, messages_received = 0;
+    std::uint64_t queued_bytes = 0;  ///< Not sent, or not acknowledged.
+    static consteval auto describe() {
+        return type<ClientLink>("ClientLink", field<&ClientLink::session>(), field<&ClientLink::entity>(),
+                                field<&ClientLink::peer>(), field<&ClientLink::transport>(),
+                                field<&ClientLink::rtt_ms>(), field<&ClientLink::rtt_jitter_ms>(),
+                                field<&ClientLink::loss>(), field<&ClientLink::resent>(),
+                                field<&ClientLink::bytes_sent>(), field<&ClientLink::bytes_received>(),
+                                field<&ClientLink::messages_sent>(), field<&ClientLink::messages_received>(),
+                                field<&ClientLink::queued_bytes>());
+    }
+};
+
 namespace module {
 /// What has the sessions of this node: its Door, or a test in its place.
 class ClientSink {
@@ -25,6 +45,7 @@ public:
     virtual void kick(std::uint64_t session, const Error& reason) = 0;
     /// The entity it plays has left the node that had it: find it again.
     virtual void moved(std::uint64_t) {}
+    virtual std::vector<ClientLink> links() const { return {}; }
 };
 
 /// The service of that name on every node with sessions, whatever its role.
@@ -32,9 +53,11 @@ struct Clients : Service<Clients> {
     void push(std::uint64_t session, std::string method, Bytes arguments);
     void kick(std::uint64_t session, std::string code, std::string text);
     void moved(std::uint64_t session);
+    /// Those with the most that waits to be sent, then the longest round trip, come first.
+    std::vector<ClientLink> links(std::uint32_t limit);
     static consteval auto describe() {
         return type<Clients>("Clients", method<&Clients::push>(), method<&Clients::kick>(),
-                             method<&Clients::moved>());
+                             method<&Clients::moved>(), method<&Clients::links>());
     }
 };
 

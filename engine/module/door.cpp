@@ -37,6 +37,7 @@ public:
     bool push(std::uint64_t session, rpc::MethodName method, BytesView arguments) override;
     void kick(std::uint64_t session, const Error& reason) override;
     void moved(std::uint64_t session) override;
+    std::vector<ClientLink> links() const override;
 
     void route(std::uint64_t session, EntityId entity, std::optional<io::Endpoint> at);
     void unroute(std::uint64_t session);
@@ -314,6 +315,19 @@ std::vector<std::uint64_t> Door::Impl::sessions() const {
     std::vector<std::uint64_t> all;
     clients_.each([&](std::uint64_t session, const ClientPtr&) { all.push_back(session); });
     std::sort(all.begin(), all.end());
+    return all;
+}
+std::vector<ClientLink> Door::Impl::links() const {
+    std::vector<ClientLink> all;
+    const auto ms = [](Duration d) { return std::chrono::duration<double, std::milli>(d).count(); };
+    for (const std::uint64_t id : sessions()) {
+        auto* session = server_ ? server_->find(id) : nullptr;
+        if (!session) continue;
+        const net::LinkStats s = session->connection().stats();
+        all.push_back({id, session->entity(), session->peer().to_string(), std::string(s.transport), ms(s.srtt),
+                       ms(s.rtt_jitter), s.loss(), s.resent_late + s.resent_early, s.bytes_sent, s.bytes_received,
+                       s.messages_sent, s.messages_received, s.queued_bytes});
+    }
     return all;
 }
 DoorStats Door::Impl::stats() const {

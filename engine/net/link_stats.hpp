@@ -1,11 +1,13 @@
 #pragma once
 #include <cstdint>
 #include <gyre/base/time.hpp>
+#include <string_view>
 
 namespace gyre::net {
 
 /// One link as this end sees it. What a transport does not know stays 0.
 struct LinkStats {
+    std::string_view transport;  ///< "tcp", "udp" or "kcp".
     Duration srtt{}, rtt_jitter{}, rto{};  ///< Smoothed round trip, its mean deviation, time until a resend.
     std::uint64_t datagrams_sent = 0, datagrams_received = 0;
     std::uint64_t bytes_sent = 0, bytes_received = 0;  ///< Of datagrams with 28 bytes each of IP and UDP; of a stream its own.

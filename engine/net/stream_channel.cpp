@@ -47,6 +47,7 @@ public:
     std::size_t max_message_bytes() const override { return limit_; }
     LinkStats stats() const override {
         LinkStats stats = stats_;
+        stats.transport = "tcp";
         stats.queued_bytes = unsent_bytes();
         return stats;
     }

@@ -258,6 +258,7 @@ public:
     LinkStats stats() const override {
         if (!link_) return {};
         LinkStats stats = link_->kcp.stats();
+        stats.transport = link_->sealer ? "udp" : "kcp";
         if (link_->sealer) {
             stats.bytes_sent += stats.datagrams_sent * seal_overhead;
             stats.bytes_received += stats.datagrams_received * seal_overhead;

@@ -71,6 +71,7 @@ public:
     bool open() const { return channel_ != nullptr; }
     std::string peer() const { return channel_ ? channel_->peer() : "closed"; }
     std::size_t unsent_bytes() const { return channel_ ? channel_->unsent_bytes() : 0; }
+    net::LinkStats stats() const { return channel_ ? channel_->stats() : net::LinkStats{}; }
     std::size_t pending_calls() const { return pending_.size(); }
     ConnectionConfig& config() { return config_; }
 

@@ -1,10 +1,11 @@
 """gyre bots: players through the front door of a real cluster."""
 import json
+import subprocess
 import unittest
 import urllib.error
 import urllib.request
 
-from cluster import ClusterTest
+from cluster import GYRE, ClusterTest, wait_until
 
 ROLES = ("account", "gate", "lobby", "dispatcher", "battle")
 CONFIG = {
@@ -65,9 +66,16 @@ class Bots(ClusterTest):
 
     def play_over(self, transport, *settings):
         self.up(*settings, config=CONFIG)
-        done = self.gyre("bots", "--count", "6", "--duration", "5s", "--transport", transport, "--json", timeout=60)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        report = json.loads(done.stdout.splitlines()[-1])
+        bots = subprocess.Popen([GYRE, "bots", "--count", "6", "--duration", "5s", "--transport", transport, "--json"],
+                                cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(self.kill, bots)
+        links = wait_until("their links", lambda: len(found := self.call("gate_0", "Clients.links", "10")) == 6 and found)
+        for link in links:
+            self.assertEqual(link["transport"], transport)
+            self.assertGreater(link["bytes_sent"], 100)
+        out, err = bots.communicate(timeout=60)
+        self.assertEqual(bots.returncode, 0, err)
+        report = json.loads(out.splitlines()[-1])
         self.assertEqual((report["logins"], report["errors"]), (6, 0), report)
         self.assertGreaterEqual(report["matches_finished"], 1)
 
