@@ -99,8 +99,7 @@ def parts():
         if not names or part not in bench.bench_targets():
             continue  # What is asked of it is reported as missing.
         command = [*bench.program_of(part), f"--benchmark_filter=^({'|'.join(names)})(/|$)"]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=bench.ROOT)
-        for sample in bench.parse(done.stdout):
+        for sample in bench.measure(command):
             print(json.dumps(sample | {"name": f"{part}/{sample['name']}"}), flush=True)
 
 
