@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 
 #include <array>
+#include <cstring>
 #include <gyre/base/assert.hpp>
 
 namespace gyre::secure {
@@ -13,7 +14,8 @@ using Nonce = std::array<std::uint8_t, 12>;
 /// As Noise has it for AESGCM: 32 bits of zeros, then the number, big-endian.
 Nonce nonce_of(std::uint64_t number) {
     Nonce nonce{};
-    for (int i = 0; i < 8; ++i) nonce[static_cast<std::size_t>(4 + i)] = static_cast<std::uint8_t>(number >> (56 - 8 * i));
+    const std::uint64_t big_endian = __builtin_bswap64(number);
+    std::memcpy(nonce.data() + 4, &big_endian, sizeof big_endian);
     return nonce;
 }
 
