@@ -3,7 +3,9 @@
 
 codec_fuzz: each golden value as msgpack and as JSON, and both structs with each byte of heads changed.
 rpc_fuzz: conversations of valid frames, with golden values as arguments.
-config_fuzz: configurations with every part of the form, good and wrong. Other fuzzers: none.
+config_fuzz: configurations with every part of the form, good and wrong.
+noise_fuzz: the golden messages, each for a server and a client. records_fuzz: golden records, and sealed streams of
+many forms. packets_fuzz: what a network does with packets. Other fuzzers: none.
 """
 import hashlib
 import sys
@@ -88,8 +90,35 @@ gate.links.x={"mtu_bytes": 700}'''
         yield broken.encode()
 
 
+def noise():
+    for line in lines("handshake.hex"):
+        name, encoded = line.rsplit(" ", 1)
+        if encoded != "-" and any(word in name for word in ("first", "second", "refus", "key", "payload")):
+            for how in range(6):
+                yield bytes([how]) + bytes.fromhex(encoded)
+    yield bytes([6]) + b"e06Qm75__kTEZaIgA31gjuNYl9Me8XLwf3SJLLD3PxM"
+
+
+def records():
+    stream = b"".join(bytes.fromhex(line.rsplit(" ", 1)[1]) for line in lines("handshake.hex") if "record_" in line)
+    yield bytes(3) + stream
+    for count in (1, 2, 5, 20, 100):
+        for at in (0, 3, 19, 40):
+            yield bytes([2 * count, 0, 0]) + stream
+            yield bytes([2 * count + 1, at, 0]) + stream
+
+
+def packets():
+    for number_bytes in range(4):
+        sent = bytes([number_bytes << 3 | 0x40, 1, 2]) * 6
+        yield sent + bytes([3, 5, 3, 0, 3, 5, 3, 2])
+        yield sent + bytes([2, 200, *sent, 3, 7, 3, 0, 4, 1, 9, 1, 5, 2, 9]) + bytes([6 | number_bytes << 3, 30]) + bytes(30)
+    yield bytes([0, 2, 255, 0, 3, 1, 3, 0, 2, 10, 0x18, 3, 2, 3, 1])
+
+
 if __name__ == "__main__":
     fuzzer, folder = sys.argv[1], Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
-    for seed in {"codec_fuzz": codec, "rpc_fuzz": rpc, "config_fuzz": config}.get(fuzzer, tuple)():
+    for seed in {"codec_fuzz": codec, "rpc_fuzz": rpc, "config_fuzz": config, "noise_fuzz": noise,
+                 "records_fuzz": records, "packets_fuzz": packets}.get(fuzzer, tuple)():
         (folder / hashlib.sha1(seed).hexdigest()).write_bytes(seed)

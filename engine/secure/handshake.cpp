@@ -37,7 +37,9 @@ std::optional<Error> read_reason(BytesView bytes) {
     if (end == 0 || end > 64 || text.size() - end - 1 > 2 * max_refusal_text) return {};
     const auto code = text.substr(0, end);
     if (code.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") != code.npos) return {};
-    return Error(code, std::string(text.substr(end + 1)));
+    std::string message(text.substr(end + 1));
+    std::ranges::replace_if(message, [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; }, ' ');
+    return Error(code, std::move(message));
 }
 bool believed_in_the_clear(std::string_view code) {
     return code == errc::update_required || code == errc::overloaded || code == errc::closed;
@@ -55,10 +57,9 @@ struct Noise {
         if (pattern == Pattern::nn_psk0) state.mix_key(point);
     }
     bool agree(const Key& secret, BytesView point) {
-        Key shared{{}};
-        if (!detail::shared_secret(secret, point, shared)) return false;
-        state.mix_key(shared.bytes());
-        return true;
+        const auto shared = detail::shared_secret(secret, point);
+        if (shared) state.mix_key(shared->bytes());
+        return shared.has_value();
     }
     Secrets secrets(bool client) const {
         const auto [up, down] = state.split();
@@ -67,7 +68,6 @@ struct Noise {
     Pattern pattern;
     detail::NoiseState state;
     Identity ephemeral;
-    PublicKey other{};  // ephemeral of the other end
     bool complete = false;
 };
 
@@ -168,7 +168,7 @@ Secrets ClientHandshake::secrets() const {
 struct ServerHandshake::State : Noise {
     using Noise::Noise;
     std::optional<Key> identity;
-    bool asked = false;
+    std::optional<Key> ephemerals;  // the secret of both ephemeral keys, after message 1
     Bytes answer(BytesView plain);
 };
 
@@ -186,7 +186,7 @@ ServerHandshake::~ServerHandshake() = default;
 
 Result<Bytes> ServerHandshake::first(BytesView message) {
     State& s = *state_;
-    GYRE_ASSERT(!s.asked, "one question");
+    GYRE_ASSERT(!s.ephemerals, "one question");
     if (message.size() > max_handshake_message || message.size() < head_bytes)
         return Error(errc::bad_data, "handshake of " + std::to_string(message.size()) + " bytes");
     const auto expected = head(s.pattern, Kind::first);
@@ -209,18 +209,19 @@ Result<Bytes> ServerHandshake::first(BytesView message) {
         return unauthorized(s.identity ? "it means a server with another key, or was changed on the way"
                                        : "it does not hold the key");
     if (payload.size() > max_hello_payload) return Error(errc::too_large, "hello of " + std::to_string(payload.size()) + " bytes");
-    std::copy(point.begin(), point.end(), s.other.begin());
-    s.asked = true;
+    // Found out here, so that message 2 cannot fail.
+    s.ephemerals = detail::shared_secret(s.ephemeral.secret(), point);
+    if (!s.ephemerals) return unauthorized("the handshake has no key");
     return payload;
 }
 
 Bytes ServerHandshake::State::answer(BytesView plain) {
-    GYRE_ASSERT(asked && !complete, "message 2 follows message 1, once");
+    GYRE_ASSERT(ephemerals && !complete, "message 2 follows message 1, once");
     const auto begin = head(pattern, Kind::second);
     Bytes message(begin.begin(), begin.end());
     append(message, ephemeral.public_key());
     public_ephemeral(ephemeral.public_key());
-    if (!agree(ephemeral.secret(), other)) return {};  // a client that wants no secret gets no answer
+    state.mix_key(ephemerals->bytes());
     state.encrypt_and_hash(plain, message);
     complete = true;
     return message;
@@ -234,7 +235,7 @@ Bytes ServerHandshake::second(BytesView payload) {
 }
 
 Bytes ServerHandshake::refuse(const Error& reason) {
-    if (!state_->asked) return believed_in_the_clear(reason.code()) ? clear_refusal(reason) : Bytes{};
+    if (!state_->ephemerals) return believed_in_the_clear(reason.code()) ? clear_refusal(reason) : Bytes{};
     Bytes plain{refused};
     append_reason(plain, reason);
     return state_->answer(plain);

@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <gyre/secure/detail/noise.hpp>
 #include <gyre/secure/handshake.hpp>
 
 #include <random>
@@ -163,6 +164,30 @@ TEST(Handshake, points_of_small_order_are_refused) {
         ClientHandshake pinned(point, seed_of(1));
         EXPECT_FALSE(server_of(Kind::pinned).first(pinned.first({})));
     }
+}
+
+// Who holds the cluster's key is still somebody else: its point counts as bytes from outside.
+TEST(Handshake, a_node_whose_point_is_of_small_order_is_refused_before_an_answer) {
+    const Bytes head{'g', 'y', 'r', 'e', 2, 2, 1, 0}, point(32);
+    detail::NoiseState noise("Noise_NNpsk0_25519_AESGCM_SHA256", head);
+    noise.mix_key_and_hash(cluster.bytes());
+    noise.mix_hash(point);
+    noise.mix_key(point);
+    Bytes first = head;
+    append(first, point);
+    noise.encrypt_and_hash(as_bytes("hello"), first);
+    auto server = server_of(Kind::shared);
+    const auto heard = server.first(first);
+    ASSERT_FALSE(heard);
+    EXPECT_EQ(heard.error().code(), errc::unauthorized);
+    EXPECT_TRUE(server.refuse(heard.error()).empty());
+}
+
+TEST(Handshake, what_a_refusal_says_does_not_steer_a_terminal) {
+    auto client = client_of(Kind::pinned);
+    (void)client.first({});
+    const auto said = client.second(clear_refusal(Error(errc::overloaded, "full\x1b[2J\n\x7f")));
+    EXPECT_EQ(said.error().message(), "full [2J  ");
 }
 
 TEST(Handshake, keys_are_written_as_43_characters) {

@@ -60,7 +60,12 @@ Result<Key> Key::from_bytes(BytesView bytes) {
     return key;
 }
 
-Key Key::derive(std::string_view purpose) const { return Key(mac(bytes_, as_bytes(purpose))); }
+Key Key::derive(std::string_view purpose) const {
+    Mac bytes = mac(bytes_, as_bytes(purpose));
+    Key key(bytes);
+    sodium_memzero(bytes.data(), bytes.size());
+    return key;
+}
 
 bool operator==(const Key& a, const Key& b) noexcept {
     return sodium_memcmp(a.bytes_.data(), b.bytes_.data(), Key::size) == 0;

@@ -10,7 +10,7 @@ namespace gyre::secure {
 /// 32 random bytes from the io door (seeded in the simulator); whoever calls provides them.
 using Seed = std::array<std::uint8_t, 32>;
 
-/// A 32-byte secret. Zeroed when destroyed or moved from; never printed.
+/// A 32-byte secret. Zeroed when destroyed; never printed.
 class Key {
 public:
     static constexpr std::size_t size = 32;

@@ -1,8 +1,11 @@
 #include <gtest/gtest.h>
 #include <gyre/secure/cookie.hpp>
+#include <gyre/secure/handshake.hpp>
 #include <gyre/secure/packets.hpp>
 #include <gyre/secure/records.hpp>
 
+#include <algorithm>
+#include <cstring>
 #include <random>
 
 namespace gyre::secure {
@@ -190,6 +193,115 @@ TEST(Packets, a_million_forged_ones_change_nothing) {
         ASSERT_EQ(link.opener.next_number(), before);
     }
     EXPECT_EQ(accepted, 0u);
+}
+
+/// What 8 zero bytes are sealed to: the cipher's stream, which depends on key and nonce alone. The same stream twice is a
+/// nonce used twice under one key.
+class Streams {
+public:
+    static constexpr std::size_t plain_bytes = 8;
+    void add(BytesView sealed) {
+        std::uint64_t stream;
+        std::memcpy(&stream, sealed.data() + sealed.size() - Aead::tag_bytes - plain_bytes, sizeof stream);
+        streams_.push_back(stream);
+    }
+    std::size_t size() const { return streams_.size(); }
+    std::size_t repeated() {
+        std::ranges::sort(streams_);
+        return streams_.size() - static_cast<std::size_t>(std::ranges::unique(streams_).begin() - streams_.begin());
+    }
+
+private:
+    std::vector<std::uint64_t> streams_;
+};
+
+// A restart keeps nothing of a link: all begins with a handshake of fresh seeds at both ends, also to the same server and
+// with the same messages. Ten million streams of 64 bits would share one by chance in 3 of a million runs.
+TEST(Nonces, ten_million_sealings_across_restarts_epochs_and_rekeys_are_all_distinct) {
+    const Identity identity{Key(seed_of(1))};
+    std::mt19937_64 random(11);
+    const auto fresh = [&] {
+        Seed seed;
+        for (auto& byte : seed) byte = static_cast<std::uint8_t>(random());
+        return seed;
+    };
+    Streams streams;
+    const Bytes plain(Streams::plain_bytes);
+    constexpr std::size_t restarts = 100;
+    for (std::size_t restart = 0; restart < restarts; ++restart) {
+        ClientHandshake client(identity.public_key(), fresh());
+        ServerHandshake server(identity, fresh());
+        ASSERT_TRUE(server.first(client.first({})));
+        ASSERT_TRUE(client.second(server.second({})));
+        // Both directions; ends that seal twice under one key would show as well as keys that come again.
+        for (const Key& secret : {client.secrets().send, server.secrets().send}) {
+            const bool long_one = restart == 0;
+            RecordSealer records(secret);
+            Bytes record;
+            for (std::uint64_t i = long_one ? 3 * records_per_key : 10'000; i > 0; --i) {
+                record.assign(record_head_bytes + Streams::plain_bytes, 0);
+                records.seal_in_place(RecordKind::data, record);
+                streams.add(record);
+            }
+            // Packets of a link of their own (one key seals either records or packets).
+            PacketSealer packets(secret.derive("packets of this test"));
+            std::array<std::uint8_t, PacketSealer::size(0, 4, Streams::plain_bytes)> packet;
+            for (std::uint64_t i = long_one ? 2 * packets_per_key + 100'000 : 16'500; i > 0; --i) {
+                packets.seal(packet, 0, 4, plain);
+                streams.add(packet);
+            }
+        }
+    }
+    EXPECT_GE(streams.size(), 10'000'000u);
+    EXPECT_EQ(streams.repeated(), 0u);
+}
+
+TEST(Nonces, a_key_that_came_again_would_be_seen) {
+    Streams streams;
+    for (int restart = 0; restart < 2; ++restart) {
+        RecordSealer sealer(key);
+        streams.add(record_of(sealer, std::string(Streams::plain_bytes, '\0')));
+    }
+    EXPECT_EQ(streams.repeated(), 1u);
+}
+
+/// An object in memory that can be looked at when it is gone.
+template <typename T>
+struct Looked {
+    alignas(T) std::array<std::uint8_t, sizeof(T)> bytes{};
+    T* object = new (bytes.data()) T(key);
+    bool holds(const Key& wanted) const {
+        return std::ranges::search(bytes, wanted.bytes()).begin() != bytes.end();
+    }
+};
+
+TEST(Keys, are_forgotten_when_the_next_follows_and_at_the_end) {
+    const Key next = next_key(key);
+    Looked<RecordSealer> sealer;
+    Looked<RecordOpener> opener;
+    for (std::uint64_t i = 0; i < records_per_key; ++i) {
+        ASSERT_TRUE(sealer.holds(key) && opener.holds(key));
+        Bytes record = record_of(*sealer.object, "");
+        ASSERT_TRUE(opener.object->open(record));
+    }
+    EXPECT_TRUE(sealer.holds(next) && opener.holds(next));
+    EXPECT_FALSE(sealer.holds(key) || opener.holds(key));
+    sealer.object->~RecordSealer();
+    opener.object->~RecordOpener();
+    EXPECT_FALSE(sealer.holds(next) || opener.holds(next));
+
+    Looked<PacketSealer> packets;
+    std::array<std::uint8_t, PacketSealer::size(0, 4, 0)> packet;
+    for (std::uint64_t i = 0; i < packets_per_key; ++i) packets.object->seal(packet, 0, 4, {});
+    EXPECT_TRUE(packets.holds(next) && !packets.holds(key));
+    Looked<PacketOpener> last;
+    packets.object->seal(packet, 0, 4, {});
+    EXPECT_TRUE(last.holds(key));
+    ASSERT_TRUE(last.object->open(packet, 0, 4));  // of the next epoch
+    EXPECT_TRUE(last.holds(next) && !last.holds(key));
+    packets.object->~PacketSealer();
+    last.object->~PacketOpener();
+    EXPECT_FALSE(packets.holds(next) || last.holds(next));
 }
 
 TEST(Cookie, is_good_for_one_address_one_hello_and_some_seconds) {

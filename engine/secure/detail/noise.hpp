@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <gyre/secure/key.hpp>
+#include <optional>
 
 namespace gyre::secure::detail {
 
@@ -15,7 +16,7 @@ public:
     void mix_hash(BytesView bytes);
     void mix_key(BytesView input);
     void mix_key_and_hash(BytesView input);
-    /// Appends. Without a key the bytes stay in the clear.
+    /// After a mix_key. Appends.
     void encrypt_and_hash(BytesView plain, Bytes& out);
     bool decrypt_and_hash(BytesView sealed, Bytes& plain);
     /// Keys of the end that spoke first, and of the other.
@@ -27,10 +28,9 @@ private:
     Hash hash_{};
     Key chain_{{}}, key_{{}};
     std::uint64_t number_ = 0;
-    bool has_key_ = false;
 };
 
-/// The shared secret; false when the other end's key is one of those that make it zero.
-bool shared_secret(const Key& secret, BytesView public_key, Key& out);
+/// Nothing when the other end's key is one of those that make it zero.
+std::optional<Key> shared_secret(const Key& secret, BytesView public_key);
 
 }  // namespace gyre::secure::detail
