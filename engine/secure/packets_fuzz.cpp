@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
             case 0:
             case 1: link.seal(number_bytes, left.first(std::min<std::size_t>(left.size(), step >> 5))); break;
             case 2:  // many that get lost
-                for (int i = byte() * 8; i > 0 && link.sealer.next_number() < 20'000; --i) {
+                for (int i = byte() * 4; i > 0 && link.sealer.next_number() < 3 * replay_window; --i) {
                     Bytes packet(PacketSealer::size(head_bytes, 1, 0));
                     link.sealer.seal(packet, head_bytes, 1, {});
                 }
