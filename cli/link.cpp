@@ -157,7 +157,8 @@ private:
     void deliver(const UnderWay& next) {
         Direction& direction = next.up ? up_ : down_;
         const auto found = clients_.find(next.client);
-        if (found == clients_.end()) {
+        // Forgotten meanwhile, or back and without a port: what was under way has nobody to send it.
+        if (found == clients_.end() || (next.up && !found->second->socket)) {
             ++direction.dropped;
             return;
         }
