@@ -24,7 +24,7 @@ public:
         handler_ = &handler;
         if (first) stream_->start(*this);
     }
-    void send(BytesView message) override {
+    void send(BytesView message, Delivery) override {
         GYRE_ASSERT(!message.empty() && message.size() <= limit_, "message within the limit");
         if (closed_) return;
         const auto n = static_cast<std::uint32_t>(message.size());

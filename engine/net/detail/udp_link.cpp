@@ -13,7 +13,7 @@ public:
         link_->handler = &handler;
         link_->touch();
     }
-    void send(BytesView message) override {
+    void send(BytesView message, Delivery) override {
         GYRE_ASSERT(!message.empty() && message.size() <= limit_, "message within the limit");
         if (!link_ || link_->state != Peer::State::open) return;
         if (auto sent = link_->kcp.send(message); !sent) {

@@ -21,7 +21,7 @@ public:
     explicit ScriptedChannel(Wire& wire, std::size_t limit = 1 << 20) : wire_(wire), limit_(limit) {}
     ~ScriptedChannel() override { close(); }
     void start(net::ChannelHandler& handler) override { wire_.handler = &handler; }
-    void send(BytesView message) override {
+    void send(BytesView message, net::Delivery) override {
         GYRE_ASSERT(!message.empty() && message.size() <= limit_, "message within the limit");
         if (!wire_.closed) wire_.sent.emplace_back(message.begin(), message.end());
     }
