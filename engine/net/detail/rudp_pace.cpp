@@ -1,0 +1,179 @@
+#include <gyre/net/detail/rudp_pace.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace gyre::net::rudp {
+namespace {
+constexpr float target_min = 0.008F,
+                target_max = 0.020F;  // Of the queue, beside one packet's time.
+constexpr Duration low_window = 5s;
+constexpr unsigned cycle_samples_min = 8;
+constexpr float full_packet = Pace::packet_bytes_max;
+constexpr float unmeasured_rtt = 0.1F;
+
+float seconds(Duration d) { return static_cast<float>(d.count()) * 1e-9F; }
+Duration of_seconds(float s) { return Duration(static_cast<std::int64_t>(s * 1e9F)); }
+float bytes_of(std::size_t bytes) { return static_cast<float>(bytes); }
+}  // namespace
+
+void Pace::sent(std::size_t bytes, TimePoint now) {
+    unit_ += (bytes_of(bytes) - unit_) / 16;
+    due_ = std::max(due_, now) + of_seconds(bytes_of(bytes) / pace());
+}
+
+void Pace::acked(std::size_t bytes, Duration rtt, std::size_t in_flight, bool limited,
+                 TimePoint now) {
+    cycle_acked_ += static_cast<std::uint32_t>(bytes);
+    limited_ |= limited;
+    measure_rate(bytes, now);
+    if (rtt > Duration::zero()) sample(seconds(rtt), now);
+    if (limited && bytes_of(in_flight) * 4 > window_) grow(bytes);
+    const Duration cycle = of_seconds(std::max(smooth_, 0.001F) / (starting_ ? 4 : 2));
+    if (now - cycle_at_ < cycle) return;
+    if (cycle_samples_ >= cycle_samples_min ||
+        (cycle_samples_ >= 2 && now - cycle_at_ > 3 * cycle + 200ms))
+        judge(now);
+}
+
+void Pace::lost(std::size_t bytes, TimePoint now) {
+    cycle_lost_ += static_cast<std::uint32_t>(bytes);
+    // A queue that drops most of what comes lets few samples through: this is not left to a cycle.
+    const float all = static_cast<float>(cycle_lost_) + static_cast<float>(cycle_acked_);
+    if (all < 12 * unit_ || static_cast<float>(cycle_lost_) * 2 < all) return;
+    shrink(0, now);
+}
+
+void Pace::stalled(TimePoint now) {
+    window_ /= 2;
+    bound_window();
+    starting_ = starting_ && standing_ <= 0;
+    step_ = 1;
+    rises_ = 0;
+    valid_from_ = now;
+    begin_cycle(now);
+}
+
+std::size_t Pace::window() const {
+    return static_cast<std::size_t>(std::max({window_, 2 * full_packet, 4 * unit_}));
+}
+
+TimePoint Pace::next_send(std::size_t, TimePoint now) const {
+    if (due_ <= now) return now;
+    return std::max(now, due_ - of_seconds(burst() / pace()));
+}
+
+Duration Pace::queue_delay() const {
+    return standing_ > 0 ? std::max(Duration::zero(), of_seconds(standing_ - base()))
+                         : Duration::zero();
+}
+
+float Pace::pace() const {
+    const float rtt = standing_ > 0 ? standing_ : smooth_ > 0 ? smooth_ : unmeasured_rtt;
+    return std::max(window_ * (starting_ ? 2.0F : 1.1F) / rtt, 500.0F);
+}
+
+float Pace::burst() const { return std::max(std::min(10 * unit_, window_ / 2), unit_); }
+
+/// Of the standing queue, in seconds. A packet waits for one before it even when there is no queue,
+/// and jitter looks like a little of one.
+float Pace::target() const {
+    const float packet = peak_ > 0 ? std::min(unit_ / peak_, 0.025F) : 0;
+    const float noise = std::min(std::max(smooth_ - standing_, 0.0F) / 4, 0.010F);
+    return std::clamp(base() / 8, target_min, target_max) + packet + noise;
+}
+
+void Pace::sample(float rtt, TimePoint now) {
+    smooth_ = smooth_ > 0 ? smooth_ + (rtt - smooth_) / 8 : rtt;
+    if (now - low_at_ > low_window) {
+        low_[0] = std::exchange(low_[1], rtt);
+        low_at_ = now;
+    }
+    low_[1] = std::min(low_[1], rtt);
+    if (standing_ <= 0) standing_ = rtt;
+    if (now - of_seconds(rtt) < valid_from_) return;
+    cycle_low_ = std::min(cycle_low_, rtt);
+    ++cycle_samples_;
+}
+
+void Pace::measure_rate(std::size_t bytes, TimePoint now) {
+    rate_bytes_ += static_cast<std::uint32_t>(bytes);
+    const Duration span = now - rate_at_;
+    if (span < of_seconds(smooth_) || (static_cast<float>(rate_bytes_) < 8 * unit_ && span < 1s))
+        return;
+    const float found = static_cast<float>(rate_bytes_) / seconds(span);
+    rate_ = span > 5s ? found : rate_ + (found - rate_) / 2;
+    peak_ = std::max(found, peak_ * 0.95F);
+    rate_bytes_ = 0;
+    rate_at_ = now;
+}
+
+/// At the end of a cycle: half a round trip or more, of packets sent since the last cut.
+void Pace::judge(TimePoint now) {
+    standing_ = cycle_low_;
+    const float delay = std::max(standing_ - base(), 0.0F), aim = target();
+    const float all = static_cast<float>(cycle_lost_) + static_cast<float>(cycle_acked_);
+    if (all > 0) loss_ += (static_cast<float>(cycle_lost_) / all - loss_) / 16;
+    crowded_ = delay > aim * (crowded_ ? 0.6F : 1.3F);
+    // A queue too short to be seen: what does not arrive is not sent.
+    if (all > 10 * unit_ && static_cast<float>(cycle_lost_) > 0.1F * all && peak_ > 0) {
+        const float carried = 1.1F * peak_ / (1 - std::min(loss_, 0.2F)) * (base() + aim);
+        if (window_ > carried) window_ = carried, starting_ = false, step_ = 1, bound_window();
+    }
+    if (delay > aim) return shrink(delay, now);
+    cuts_ = 0;
+    if (delay > aim / 2) {
+        rises_ = 0;
+        step_ = std::max(1.0F, step_ / 2);
+    } else if (limited_ && ++rises_ > 2) {
+        // Fast up to what the path is known to carry, with care beyond.
+        const float share = window_ < peak_ * base() ? 0.5F : 0.0625F;
+        step_ = std::min(step_ * 2, std::max(1.0F, window_ / unit_ * share));
+        rises_ = 2;
+    }
+    begin_cycle(now);
+}
+
+void Pace::grow(std::size_t bytes) {
+    window_ += starting_ ? bytes_of(bytes) : step_ * unit_ * bytes_of(bytes) / window_;
+    bound_window();
+}
+
+/// To what leaves the queue empty. delay: of the queue, in seconds; 0: most packets are lost.
+void Pace::shrink(float delay, TimePoint now) {
+    float to = window_ / 2;
+    if (delay > 0) {
+        to = std::max(to, window_ * 0.95F * base() / (base() + delay));
+        if (cuts_ == 0) standing_at_cut_ = standing_;
+        // What four cuts do not move is no queue of ours: the path is longer now.
+        if (++cuts_ > 4 && standing_ > 0.85F * standing_at_cut_) {
+            low_ = {standing_, standing_};
+            low_at_ = now;
+            cuts_ = 0;
+        }
+    }
+    // A sender that waits for nothing needs no less than it uses.
+    if (!limited_)
+        to = std::max(to, peak_ * (base() + target() + 2 * std::max(smooth_ - standing_, 0.0F)));
+    window_ = std::min(window_, to);
+    bound_window();
+    starting_ = false;
+    step_ = 1;
+    rises_ = 0;
+    valid_from_ = now + of_seconds(delay);
+    begin_cycle(now);
+}
+
+void Pace::begin_cycle(TimePoint now) {
+    cycle_at_ = now;
+    cycle_low_ = never;
+    cycle_samples_ = 0;
+    cycle_acked_ = cycle_lost_ = 0;
+    limited_ = false;
+}
+
+void Pace::bound_window() {
+    window_ = std::clamp(window_, unit_ / 2, static_cast<float>(window_max));
+}
+
+}  // namespace gyre::net::rudp
