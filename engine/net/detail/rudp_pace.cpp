@@ -19,6 +19,7 @@ float bytes_of(std::size_t bytes) { return static_cast<float>(bytes); }
 
 void Pace::sent(std::size_t bytes, TimePoint now) {
     unit_ += (bytes_of(bytes) - unit_) / 16;
+    rate_sent_ += static_cast<std::uint32_t>(bytes);
     due_ = std::max(due_, now) + of_seconds(bytes_of(bytes) / pace());
 }
 
@@ -27,8 +28,8 @@ void Pace::acked(std::size_t bytes, Duration rtt, std::size_t in_flight, bool li
     cycle_acked_ += static_cast<std::uint32_t>(bytes);
     limited_ |= limited;
     measure_rate(bytes, now);
-    if (rtt > Duration::zero()) sample(seconds(rtt), now);
-    if (limited && bytes_of(in_flight) * 4 > window_) grow(bytes);
+    if (rtt > Duration::zero()) sample(seconds(rtt), bytes, now);
+    if (limited && rising_ && bytes_of(in_flight) * 4 > window_) grow(bytes);
     const Duration cycle = of_seconds(std::max(smooth_, 0.001F) / (starting_ ? 4 : 2));
     if (now - cycle_at_ < cycle) return;
     if (cycle_samples_ >= cycle_samples_min ||
@@ -38,14 +39,15 @@ void Pace::acked(std::size_t bytes, Duration rtt, std::size_t in_flight, bool li
 
 void Pace::lost(std::size_t bytes, TimePoint now) {
     cycle_lost_ += static_cast<std::uint32_t>(bytes);
+    rate_lost_ += static_cast<std::uint32_t>(bytes);
     // A queue that drops most of what comes lets few samples through: this is not left to a cycle.
     const float all = static_cast<float>(cycle_lost_) + static_cast<float>(cycle_acked_);
-    if (all < 12 * unit_ || static_cast<float>(cycle_lost_) * 2 < all) return;
+    if (all < 20 * unit_ || static_cast<float>(cycle_lost_) * 2 < all) return;
     shrink(0, now);
 }
 
 void Pace::stalled(TimePoint now) {
-    window_ /= 2;
+    window_ = std::min(window_, std::max(window_ / 2, 0.7F * used()));
     bound_window();
     starting_ = starting_ && standing_ <= 0;
     step_ = 1;
@@ -55,7 +57,7 @@ void Pace::stalled(TimePoint now) {
 }
 
 std::size_t Pace::window() const {
-    return static_cast<std::size_t>(std::max({window_, 2 * full_packet, 4 * unit_}));
+    return static_cast<std::size_t>(std::max(window_, full_packet + unit_));
 }
 
 TimePoint Pace::next_send(std::size_t, TimePoint now) const {
@@ -70,20 +72,35 @@ Duration Pace::queue_delay() const {
 
 float Pace::pace() const {
     const float rtt = standing_ > 0 ? standing_ : smooth_ > 0 ? smooth_ : unmeasured_rtt;
-    return std::max(window_ * (starting_ ? 2.0F : 1.1F) / rtt, 500.0F);
+    if (starting_) return 2 * window_ / rtt;
+    // So few packets are not held by the window: the pace alone must hold them.
+    const bool few = window_ < 3 * full_packet;
+    return std::max(1.1F * window_ / (few ? std::max(rtt, base() + target()) : rtt), 500.0F);
 }
 
-float Pace::burst() const { return std::max(std::min(10 * unit_, window_ / 2), unit_); }
+float Pace::burst() const { return std::clamp(window_ / 2, unit_, 10 * full_packet); }
 
 /// Of the standing queue, in seconds. A packet waits for one before it even when there is no queue,
 /// and jitter looks like a little of one.
 float Pace::target() const {
     const float packet = peak_ > 0 ? std::min(unit_ / peak_, 0.025F) : 0;
-    const float noise = std::min(std::max(smooth_ - standing_, 0.0F) / 4, 0.010F);
-    return std::clamp(base() / 8, target_min, target_max) + packet + noise;
+    return std::clamp(base() / 8, target_min, target_max) + packet +
+           std::min(jump_ * 0.75F, 0.040F);
 }
 
-void Pace::sample(float rtt, TimePoint now) {
+/// Bytes in flight that the most of late needs, lost ones too.
+float Pace::used() const {
+    return peak_ / (1 - std::min(loss_, 0.25F)) *
+           ((competing_ ? smooth_ : base() + target()) + jump_);
+}
+
+void Pace::sample(float rtt, std::size_t bytes, TimePoint now) {
+    // A queue of ours grows by the time of what we send; what jumps is the path.
+    if (latest_ > 0 && peak_ > 0) {
+        const float ours = std::max(unit_, bytes_of(bytes)) / peak_;
+        jump_ = std::max(rtt - latest_ - ours, jump_ * 0.97F);
+    }
+    latest_ = rtt;
     smooth_ = smooth_ > 0 ? smooth_ + (rtt - smooth_) / 8 : rtt;
     if (now - low_at_ > low_window) {
         low_[0] = std::exchange(low_[1], rtt);
@@ -104,7 +121,9 @@ void Pace::measure_rate(std::size_t bytes, TimePoint now) {
     const float found = static_cast<float>(rate_bytes_) / seconds(span);
     rate_ = span > 5s ? found : rate_ + (found - rate_) / 2;
     peak_ = std::max(found, peak_ * 0.95F);
-    rate_bytes_ = 0;
+    overload_ = static_cast<float>(rate_sent_) > 1.15F * static_cast<float>(rate_bytes_) +
+                                                     static_cast<float>(rate_lost_) + 2 * unit_;
+    rate_bytes_ = rate_sent_ = rate_lost_ = 0;
     rate_at_ = now;
 }
 
@@ -113,15 +132,24 @@ void Pace::judge(TimePoint now) {
     standing_ = cycle_low_;
     const float delay = std::max(standing_ - base(), 0.0F), aim = target();
     const float all = static_cast<float>(cycle_lost_) + static_cast<float>(cycle_acked_);
-    if (all > 0) loss_ += (static_cast<float>(cycle_lost_) / all - loss_) / 16;
+    const bool enough = all > 12 * unit_;  // To tell of loss.
+    if (enough) loss_ += (static_cast<float>(cycle_lost_) / all - loss_) / 16;
     crowded_ = delay > aim * (crowded_ ? 0.6F : 1.3F);
     // A queue too short to be seen: what does not arrive is not sent.
-    if (all > 10 * unit_ && static_cast<float>(cycle_lost_) > 0.1F * all && peak_ > 0) {
-        const float carried = 1.1F * peak_ / (1 - std::min(loss_, 0.2F)) * (base() + aim);
+    if (enough && static_cast<float>(cycle_lost_) > 0.1F * all + 2 * unit_ && peak_ > 0) {
+        const float carried = (limited_ ? 1.3F : 3.0F) * used();
         if (window_ > carried) window_ = carried, starting_ = false, step_ = 1, bound_window();
     }
-    if (delay > aim) return shrink(delay, now);
+    if (competing_ && (delay < aim || now > compete_until_)) competing_ = false;
+    if (competing_) {
+        if (enough && static_cast<float>(cycle_lost_) > 2 * loss_ * all + unit_)
+            window_ *= 0.7F, bound_window();
+        return begin_cycle(now);
+    }
+    // Who waits for nothing and gets through what it sends makes no queue.
+    if (delay > aim && (limited_ || overload_)) return shrink(delay, now);
     cuts_ = 0;
+    rising_ = true;
     if (delay > aim / 2) {
         rises_ = 0;
         step_ = std::max(1.0F, step_ / 2);
@@ -135,7 +163,12 @@ void Pace::judge(TimePoint now) {
 }
 
 void Pace::grow(std::size_t bytes) {
-    window_ += starting_ ? bytes_of(bytes) : step_ * unit_ * bytes_of(bytes) / window_;
+    // On a thin path a packet more is a long queue.
+    if (!starting_ && peak_ > 0 && window_ > 1.15F * used() + unit_ / 2) return;
+    const float room = peak_ > 0 ? std::max(peak_ * target() / 2, unit_ / 8) : unit_;
+    window_ += starting_ ? bytes_of(bytes)
+                         : (competing_ ? full_packet : step_ * std::min(unit_, room)) *
+                               bytes_of(bytes) / window_;
     bound_window();
 }
 
@@ -143,24 +176,29 @@ void Pace::grow(std::size_t bytes) {
 void Pace::shrink(float delay, TimePoint now) {
     float to = window_ / 2;
     if (delay > 0) {
-        to = std::max(to, window_ * 0.95F * base() / (base() + delay));
-        if (cuts_ == 0) standing_at_cut_ = standing_;
-        // What four cuts do not move is no queue of ours: the path is longer now.
-        if (++cuts_ > 4 && standing_ > 0.85F * standing_at_cut_) {
-            low_ = {standing_, standing_};
-            low_at_ = now;
-            cuts_ = 0;
-        }
+        to = std::max({to, window_ * 0.95F * base() / (base() + delay), 0.6F * peak_ * standing_});
+        if (cuts_ == 0) standing_at_cut_ = standing_, window_at_cut_ = window_;
+        // What cuts do not move is no queue of ours.
+        if (++cuts_ > 8 || (cuts_ > 4 && standing_ > 0.85F * standing_at_cut_)) return compete(now);
     }
     // A sender that waits for nothing needs no less than it uses.
-    if (!limited_)
-        to = std::max(to, peak_ * (base() + target() + 2 * std::max(smooth_ - standing_, 0.0F)));
+    if (!limited_) to = std::max(to, 2 * used());
     window_ = std::min(window_, to);
     bound_window();
-    starting_ = false;
+    starting_ = rising_ = false;
     step_ = 1;
     rises_ = 0;
     valid_from_ = now + of_seconds(delay);
+    begin_cycle(now);
+}
+
+/// Others hold the queue: to yield further is to starve. For some seconds the window grows like
+/// theirs, by a packet in a round trip, then tries again whether the queue yields to it.
+void Pace::compete(TimePoint now) {
+    window_ = std::max(window_, window_at_cut_);
+    competing_ = rising_ = true;
+    compete_until_ = now + low_window;
+    cuts_ = 0;
     begin_cycle(now);
 }
 
@@ -168,7 +206,8 @@ void Pace::begin_cycle(TimePoint now) {
     cycle_at_ = now;
     cycle_low_ = never;
     cycle_samples_ = 0;
-    cycle_acked_ = cycle_lost_ = 0;
+    if (cycle_acked_ + cycle_lost_ > 12 * static_cast<std::uint32_t>(unit_))
+        cycle_acked_ = cycle_lost_ = 0;
     limited_ = false;
 }
 
