@@ -111,7 +111,11 @@ std::unique_ptr<Contender> make_port_contender(const std::string& name, Surround
     if (says("economy")) how.care = net::Care::economy;
     if (says("urgent")) how.care = net::Care::urgent;
     if (says("unordered")) how.order = net::Order::unordered;
-    (void)says("balanced");
+    if (says("list")) config.rudp.acks = net::AckForm::list;
+    if (says("off")) config.rudp.redundancy = net::Redundancy::off;
+    if (says("copies")) config.rudp.redundancy = net::Redundancy::copies;
+    if (says("nocap")) config.rudp.cap = false;
+    (void)says("bitmap"), (void)says("coded"), (void)says("balanced");
     if (!words.empty()) return nullptr;
     return std::make_unique<Port>(config, how, around, seed);
 }

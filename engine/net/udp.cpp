@@ -62,7 +62,8 @@ void UdpPort::Impl::on_datagram(const io::SocketAddress& from, std::span<std::ui
     if (bytes.size() < packet_head) return void(++counters.strangers);
     const auto kind = static_cast<Kind>(bytes[0] >> 4);
     if (kind == Kind::hello) return on_hello(from, bytes);
-    Peer* const link = find(read_u32(bytes.data() + 1));
+    const bool is_short = kind >= Kind::data && (bytes[0] & short_id_bit);
+    Peer* const link = find(is_short ? bytes[1] : read_u32(bytes.data() + 1));
     if (!link) return void(++counters.strangers);
     switch (kind) {
         case Kind::cookie:
@@ -106,14 +107,14 @@ void UdpPort::Impl::on_standard(const io::SocketAddress& from, std::span<std::ui
         link = &add(key_of(from, conv), conv, conv, from);
         link->server = true;
         link->peer_id = read_u32(bytes.data() + 8);
-        if (!link->kcp.input(bytes, executor.now())) {
+        if (!link->arq->input(0, bytes, executor.now())) {
             remove(*link);
             return void(++counters.strangers);
         }
         link->touch();
         return accepted(channel_of(*link), from.endpoint(), {});
     }
-    if (!link->kcp.input(bytes, executor.now())) return void(++counters.strangers);
+    if (!link->arq->input(0, bytes, executor.now())) return void(++counters.strangers);
     link->heard = executor.now();
     link->touch();
 }
@@ -236,7 +237,8 @@ void UdpPort::Impl::on_answer(Peer& link, BytesView bytes) {
 void UdpPort::Impl::on_sealed(Peer& link, const io::SocketAddress& from, std::span<std::uint8_t> bytes, Kind kind) {
     if (!link.opener) return void(++counters.strangers);
     const std::size_t size = bytes.size();
-    const auto packet = link.opener->open(bytes, packet_head, (bytes[0] & 3u) + 1);
+    const std::size_t head = bytes[0] & short_id_bit ? 2 : packet_head;
+    const auto packet = link.opener->open(bytes, head, (bytes[0] & 3u) + 1);
     if (!packet) return void(++counters.unopened);
     if (link.state == Peer::State::half_open) {
         if (from != link.peer) return;
@@ -250,12 +252,13 @@ void UdpPort::Impl::on_sealed(Peer& link, const io::SocketAddress& from, std::sp
     if (link.state == Peer::State::dialling || link.state == Peer::State::ended) return;
     link.heard = executor.now();
     link.confirmed = true;
+    if (kind != Kind::data) (void)link.arq->input(packet->number, {}, executor.now());
     if (from != link.peer && kind != Kind::response && packet->newest) follow(link, from, size);
     switch (kind) {
         case Kind::data: {
-            if (packet->plain.empty()) break;
-            if (auto taken = link.kcp.input(packet->plain, executor.now()); !taken) return link.end(taken.error());
-            link.touch();
+            if (auto taken = link.arq->input(packet->number, packet->plain, executor.now()); !taken && link.arq->dead())
+                return link.end(taken.error());
+            if (!packet->plain.empty()) link.touch();
             break;
         }
         case Kind::close: {
@@ -295,7 +298,7 @@ void UdpPort::Impl::on_sealed(Peer& link, const io::SocketAddress& from, std::sp
 
 /// Asks a new address whether it is the peer's: the packet from there may be one that somebody held up.
 void UdpPort::Impl::follow(Peer& link, const io::SocketAddress& from, std::size_t size) {
-    if (!link.server || size < secure::PacketSealer::size(packet_head, number_bytes, challenge_bytes)) return;
+    if (!link.server || size < secure::PacketSealer::size(packet_head, number_bytes_max, challenge_bytes)) return;
     auto& rare = link.rarely();
     const TimePoint now = executor.now();
     if (rare.challenged == from && now - rare.challenged_at < challenge_gap) return;
@@ -324,9 +327,11 @@ UdpPort::UdpPort(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 UdpPort::~UdpPort() = default;
 
 Result<std::unique_ptr<UdpPort>> UdpPort::open(io::Io& io, UdpConfig config, Accepted accepted) {
-    if (!config.standard_kcp) config.kcp.mtu_bytes = std::min(config.kcp.mtu_bytes, sealed_bytes - seal_overhead);
-    config.kcp.max_queued_bytes = config.max_unsent_bytes;
+    config.kcp.max_queued_bytes = config.rudp.max_queued_bytes = config.max_unsent_bytes;
+    config.rudp.max_message_bytes = config.max_message_bytes;
+    config.rudp.max_received_bytes = 2 * config.max_message_bytes + (256 << 10);
     if (auto checked = check(config.kcp); !checked) return checked.error();
+    if (auto checked = check(config.rudp); !checked) return checked.error();
     if (config.kcp.stream) return Error(errc::bad_config, "kcp.stream: a channel carries messages");
     if (config.idle_limit <= 100ms) return Error(errc::bad_config, "idle_limit: expected above 100 ms");
     auto impl = std::make_unique<Impl>(io, std::move(config), std::move(accepted));
@@ -341,7 +346,7 @@ Task<UdpLink> UdpPort::connect(io::Endpoint to, secure::PublicKey server, Bytes 
     Impl& impl = *impl_;
     GYRE_ASSERT(!impl.config.standard_kcp, "a port of standard KCP has no handshake");
     const auto address = io::SocketAddress::of(to).value();
-    const std::uint32_t id = impl.fresh_id();
+    const std::uint32_t id = impl.short_id();
     Peer& link = impl.add(id, id, id, address);
     link.state = Peer::State::dialling;
     link.rarely().handshake.emplace(server, fresh_seed(impl.io));

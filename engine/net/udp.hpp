@@ -2,6 +2,7 @@
 #include <gyre/io/datagram.hpp>
 #include <gyre/net/channel.hpp>
 #include <gyre/net/kcp.hpp>
+#include <gyre/net/rudp.hpp>
 #include <gyre/net/sealed_stream.hpp>
 
 namespace gyre::net {
@@ -11,7 +12,8 @@ struct UdpConfig {
     /// Plain KCP as its other implementations speak it, and nothing else on this port: no handshake, nothing
     /// sealed. For trusted networks: who can send datagrams here can end, delay and read every link.
     bool standard_kcp = false;
-    KcpConfig kcp = kcp_fast();                       ///< mtu_bytes: of what stays within a sealed datagram of 1200.
+    KcpConfig kcp = kcp_fast();                       ///< Of standard KCP.
+    RudpConfig rudp;                                  ///< Of sealed links. Limits of bytes are set by what is below.
     std::size_t max_message_bytes = 64 * 1024;        ///< As both ends agree.
     std::size_t max_unsent_bytes = 4 << 20;           ///< Of a link; beyond, it ends `overloaded`.
     std::size_t max_links = 10'000;                   ///< Beyond: `overloaded`; so for the next.

@@ -147,7 +147,7 @@ TEST_F(UdpTest, pushes_back_and_drains) {
     EXPECT_TRUE(there[0]->heard.empty());
     there[0]->channel->pause(false);
     ASSERT_TRUE(until([&] { return there[0]->heard.size() == 100; }, 1min));
-    EXPECT_GE(here.drained, 1);
+    EXPECT_TRUE(until([&] { return here.drained >= 1; }, 1s));
     EXPECT_TRUE(until([&] { return here.channel->unsent_bytes() == 0; }, 1s));
 }
 
@@ -209,7 +209,7 @@ TEST_F(UdpTest, channels_and_ports_may_go_in_callbacks) {
             else if (what == 4) client.reset();
             else here.channel.reset(), end.channel.reset();
         };
-        for (int i = 0; i < 5; ++i) here.channel->send(Bytes(3000, 1));
+        for (int i = 0; i < 5; ++i) here.channel->send(Bytes(1000, 1));
         world.run_for(2s);
         EXPECT_EQ(end.heard.size(), what == 4 ? 5u : 1u) << what;
         if (what < 4) EXPECT_FALSE(here.closed.empty()) << what;

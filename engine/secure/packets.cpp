@@ -17,22 +17,23 @@ Error refused(std::string_view why) { return Error(errc::unauthorized, std::stri
 
 }  // namespace
 
-PacketSealer::PacketSealer(const Key& key) : key_(key), aead_(key, Aead::Use::seal) {}
+PacketSealer::PacketSealer(const Key& key) : key_(key) {}
 
 std::size_t PacketSealer::seal(std::span<std::uint8_t> out, std::size_t head_bytes, unsigned number_bytes, BytesView plain) {
     const std::size_t total = size(head_bytes, number_bytes, plain.size());
     GYRE_ASSERT(number_bytes >= 1 && number_bytes <= 4 && out.size() >= total, "room for the packet");
     for (unsigned i = 0; i < number_bytes; ++i) out[head_bytes + i] = static_cast<std::uint8_t>(number_ >> (8 * i));
     const std::size_t clear = head_bytes + number_bytes;
-    aead_.seal(number_, out.first(clear), plain, out.data() + clear);
+    if (!aead_) aead_.emplace(key_, Aead::Use::seal);
+    aead_->seal(number_, out.first(clear), plain, out.data() + clear);
     if (++number_ % packets_per_key == 0) {
         key_ = next_key(key_);
-        aead_ = Aead(key_, Aead::Use::seal);
+        aead_.reset();
     }
     return total;
 }
 
-PacketOpener::PacketOpener(const Key& key) : key_(key), aead_(key, Aead::Use::open) {}
+PacketOpener::PacketOpener(const Key& key) : key_(key) {}
 
 bool PacketOpener::seen(std::uint64_t number) const {
     return number < next_ && (next_ - number > replay_window || seen_[number % replay_window]);
@@ -59,12 +60,14 @@ Result<Packet> PacketOpener::open(std::span<std::uint8_t> packet, std::size_t he
     const auto head = packet.first(clear), body = packet.subspan(clear);
     bool good = false;
     if (epoch == epoch_) {
-        good = aead_.open(number, head, body, body.data());
+        if (!aead_) aead_.emplace(key_, Aead::Use::open);
+        good = aead_->open(number, head, body, body.data());
     } else if (epoch == epoch_ + 1) {
         const Key key = next_key(key_);
         Aead aead(key, Aead::Use::open);
         good = aead.open(number, head, body, body.data());
         if (good) {
+            if (!aead_) aead_.emplace(key_, Aead::Use::open);
             before_ = std::exchange(aead_, std::move(aead));
             key_ = key;
             epoch_ = epoch;

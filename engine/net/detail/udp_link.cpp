@@ -13,20 +13,21 @@ public:
         link_->handler = &handler;
         link_->touch();
     }
-    void send(BytesView message, Delivery) override {
+    void send(BytesView message, Delivery how) override {
         GYRE_ASSERT(!message.empty() && message.size() <= limit_, "message within the limit");
         if (!link_ || link_->state != Peer::State::open) return;
-        if (auto sent = link_->kcp.send(message); !sent) {
+        if (auto sent = link_->arq->send(message, how, link_->port.executor.now()); !sent) {
+            GYRE_ASSERT(!sent.error().is(errc::too_large), "a message that may be lost fits into a datagram");
             auto& broken = link_->rarely().broken;
             if (!broken) broken = sent.error();
         }
-        if (link_->kcp.queued_bytes() > drained_after_bytes) link_->was_full = true;
+        if (link_->arq->queued_bytes() > drained_after_bytes) link_->was_full = true;
         link_->touch();
     }
-    std::size_t unsent_bytes() const override { return link_ ? link_->kcp.queued_bytes() : 0; }
+    std::size_t unsent_bytes() const override { return link_ ? link_->arq->queued_bytes() : 0; }
     void pause(bool paused) override {
-        if (!link_ || link_->kcp.held() == paused) return;
-        link_->kcp.hold(paused);
+        if (!link_ || link_->arq->held() == paused) return;
+        link_->arq->hold(paused);
         if (!paused) link_->touch();
     }
     void close() noexcept override {
@@ -34,15 +35,12 @@ public:
     }
     std::string peer() const override { return (link_ ? link_->peer : peer_).endpoint().to_string(); }
     std::size_t max_message_bytes() const override { return limit_; }
+    std::size_t max_loose_bytes() const override {
+        return link_ && link_->port.config.standard_kcp ? limit_ : std::min(limit_, Rudp::loose_bytes_max);
+    }
     LinkStats stats() const override {
         if (!link_) return {};
-        LinkStats stats = link_->kcp.stats();
-        stats.transport = link_->sealer ? "udp" : "kcp";
-        if (link_->sealer) {
-            stats.bytes_sent += stats.datagrams_sent * seal_overhead;
-            stats.bytes_received += stats.datagrams_received * seal_overhead;
-        }
-        return stats;
+        return link_->arq->stats();
     }
 
     Peer* link_;  // null: closed
@@ -57,7 +55,10 @@ std::unique_ptr<Channel> make_channel(Peer& link, std::size_t max_message_bytes)
 }
 
 Peer::Peer(UdpPort::Impl& p, std::uint32_t own_id, std::uint32_t conv, io::SocketAddress at)
-    : port(p), id(own_id), peer(at), kcp(conv, p.config.kcp, p.pool, *this), timer(p.executor, *this) {}
+    : port(p), id(own_id), peer(at), timer(p.executor, *this) {
+    if (p.config.standard_kcp) arq = std::make_unique<KcpArq>(conv, p.config.kcp, p.pool, *this);
+    else arq = std::make_unique<RudpArq>(p.config.rudp, p.blocks, *this);
+}
 
 Peer::~Peer() {
     if (gone) *gone = true;
@@ -66,20 +67,23 @@ Peer::~Peer() {
 }
 
 void Peer::output(BytesView datagram) {
-    if (!sealer) {
-        sent = port.executor.now();
-        return port.send(peer, datagram);
-    }
-    send_packet(Kind::data, datagram, peer);
+    sent = port.executor.now();
+    port.send(peer, datagram);
 }
 
-void Peer::send_packet(Kind kind, BytesView plain, const io::SocketAddress& to) {
+std::uint64_t Peer::next_number() const { return sealer ? sealer->next_number() : 0; }
+
+std::size_t Peer::output(BytesView plain, unsigned number_bytes) {
+    return 28 + send_packet(Kind::data, plain, peer, number_bytes);
+}
+
+std::size_t Peer::send_packet(Kind kind, BytesView plain, const io::SocketAddress& to, unsigned number_bytes) {
     std::array<std::uint8_t, sealed_bytes> packet;
-    packet[0] = static_cast<std::uint8_t>(first_byte(kind) | (number_bytes - 1));
-    write_u32(packet.data() + 1, peer_id);
-    const std::size_t size = sealer->seal(packet, packet_head, number_bytes, plain);
+    const std::size_t head = write_head(packet.data(), kind, peer_id, number_bytes);
+    const std::size_t size = sealer->seal(packet, head, number_bytes, plain);
     sent = port.executor.now();
     port.send(to, BytesView(packet).first(size));
+    return size;
 }
 
 Duration Peer::idle_limit() const { return port.config.idle_limit; }
@@ -95,20 +99,20 @@ void Peer::flush() {
     if (is_gone) return;
     if (state == State::ended) {
         gone = nullptr;
-        if (handler && !kcp.held()) finish(Error(*rare->reason));
+        if (handler && !arq->held()) finish(Error(*rare->reason));
         return;
     }
-    if (was_full && handler && kcp.queued_bytes() <= drained_after_bytes / 2) {
+    if (was_full && handler && arq->queued_bytes() <= drained_after_bytes / 2) {
         was_full = false;
         handler->on_drained();
         if (is_gone) return;
     }
     gone = nullptr;
     const TimePoint now = port.executor.now();
-    TimePoint next = kcp.update(now);
-    if (kcp.dead() && state == State::open)
+    TimePoint next = arq->update(now);
+    if (arq->dead() && state == State::open)
         return end(Error(errc::timed_out, "peer=" + peer.endpoint().to_string() + ": does not acknowledge"));
-    if (state == State::closing && (kcp.idle() || now >= began + linger_limit) && !said_close) {
+    if (state == State::closing && (arq->idle() || now >= began + linger_limit) && !said_close) {
         said_close = true;
         if (!sealer) return port.remove(*this);
         rarely().closes_left = close_repeats;
@@ -155,11 +159,14 @@ void Peer::wake() {
                 return end(Error(errc::timed_out, "peer=" + peer.endpoint().to_string() + ": nothing heard"));
             if (!sealer) break;
             if (now >= asks_at()) {
-                kcp.ask();
-                kcp.flush(now);
+                arq->ask(now);
             } else if (now >= lives_at() || (!server && !confirmed && now >= sent + confirm_gap)) {
-                if (kcp.idle()) kcp.trim();
                 send_packet(Kind::data, {}, peer);
+                if (arq->idle()) {
+                    arq->trim();
+                    sealer->rest();
+                    opener->rest();
+                }
             }
             break;
     }
@@ -168,7 +175,7 @@ void Peer::wake() {
 
 void Peer::deliver() {
     bool* const is_gone = gone;
-    while (handler && kcp.receive(port.message)) {
+    while (handler && arq->receive(port.message)) {
         if (port.message.size() > port.config.max_message_bytes)
             return end(Error(errc::too_large, "message of " + std::to_string(port.message.size()) + " bytes, limit " +
                                                   std::to_string(port.config.max_message_bytes)));
@@ -187,14 +194,14 @@ void Peer::close(const Error& reason) noexcept {
     state = State::closing;
     rarely().reason = reason;
     began = port.executor.now();
-    kcp.hold(false);
+    arq->hold(false);
     touch();
 }
 
 void Peer::end(const Error& reason) {
     if (state == State::ended) return;
     // Whoever is given the channel, or goes on reading, hears what came before and then how it ended.
-    if (channel && (!handler || (kcp.held() && reason.is(errc::disconnected)))) {
+    if (channel && (!handler || (arq->held() && reason.is(errc::disconnected)))) {
         state = State::ended;
         rarely().reason = reason;
         timer.disarm();

@@ -5,6 +5,7 @@
 #include <gyre/base/hash.hpp>
 #include <gyre/base/id_map.hpp>
 #include <gyre/base/token_bucket.hpp>
+#include <gyre/net/detail/udp_arq.hpp>
 #include <gyre/net/udp.hpp>
 #include <gyre/secure/cookie.hpp>
 #include <gyre/secure/packets.hpp>
@@ -19,9 +20,11 @@ enum class Kind : std::uint8_t { hello = 1, cookie = 2, answer = 3, data = 4, cl
 inline constexpr std::size_t sealed_bytes = 1200;  // of a datagram
 inline constexpr std::size_t hello_head = 1 + 4 + sizeof(secure::Cookie) + 2;
 inline constexpr std::size_t answer_head = 1 + 4 + 4;
-inline constexpr std::size_t packet_head = 1 + 4;
-inline constexpr unsigned number_bytes = 4;
-inline constexpr std::size_t seal_overhead = secure::PacketSealer::size(packet_head, number_bytes, 0);
+inline constexpr std::size_t packet_head = 1 + 4;  // of those that are sealed at most; with a short id 1 + 1
+inline constexpr unsigned number_bytes_max = 4;
+inline constexpr std::uint32_t short_ids = 256;    // ids below take one byte
+inline constexpr std::uint8_t short_id_bit = 4;
+static_assert(secure::PacketSealer::size(packet_head, number_bytes_max, Rudp::plain_bytes) == sealed_bytes);
 inline constexpr std::size_t challenge_bytes = 8;
 inline constexpr std::size_t bound_bytes = 8 + 32;  // of message 1: its head and key, which a cookie is for
 
@@ -41,6 +44,18 @@ inline void write_u32(std::uint8_t* p, std::uint32_t value) {
     for (int i = 0; i < 4; ++i) p[i] = static_cast<std::uint8_t>(value >> (8 * i));
 }
 
+/// Of a sealed packet. Returns its size.
+inline std::size_t write_head(std::uint8_t* p, Kind kind, std::uint32_t receiver, unsigned number_bytes) {
+    p[0] = static_cast<std::uint8_t>(first_byte(kind) | (number_bytes - 1));
+    if (receiver >= short_ids) {
+        write_u32(p + 1, receiver);
+        return packet_head;
+    }
+    p[0] |= short_id_bit;
+    p[1] = static_cast<std::uint8_t>(receiver);
+    return 2;
+}
+
 inline Bytes reason_bytes(const Error& reason) {
     Bytes bytes;
     append(bytes, as_bytes(reason.code()));
@@ -52,13 +67,15 @@ inline Bytes reason_bytes(const Error& reason) {
 class UdpChannel;
 
 /// One end of a link. The port owns it: it outlives its channel while it lingers.
-struct Peer final : KcpOutput {
+struct Peer final : KcpOutput, RudpOutput {
     enum class State : std::uint8_t { dialling, half_open, open, closing, ended };
 
     Peer(UdpPort::Impl& port, std::uint32_t own_id, std::uint32_t conv, io::SocketAddress peer);
     ~Peer();
     void output(BytesView datagram) override;
-    void send_packet(Kind kind, BytesView plain, const io::SocketAddress& to);
+    std::uint64_t next_number() const override;
+    std::size_t output(BytesView plain, unsigned number_bytes) override;
+    std::size_t send_packet(Kind kind, BytesView plain, const io::SocketAddress& to, unsigned number_bytes = number_bytes_max);
     void seal(const secure::Secrets& secrets) {
         sealer.emplace(secrets.send);
         opener.emplace(secrets.receive);
@@ -92,7 +109,7 @@ struct Peer final : KcpOutput {
     std::uint32_t peer_id = 0;   // by which it calls the peer; of a standard link the stamp it began with
     std::uint64_t hello_key = 0;
     io::SocketAddress peer;
-    Kcp kcp;
+    std::unique_ptr<Arq> arq;
     std::optional<secure::PacketSealer> sealer;
     std::optional<secure::PacketOpener> opener;
     UdpChannel* channel = nullptr;
@@ -164,11 +181,21 @@ public:
         return *link;
     }
     static std::uint64_t address_key(std::uint32_t ip) { return std::uint64_t{1} << 32 | ip; }
+    /// One that nobody can guess.
     std::uint32_t fresh_id() {
         std::uint32_t id = 0;
-        while (id == 0 || links.contains(id)) id = static_cast<std::uint32_t>(io.random_u64());
+        while (id < udp::short_ids || links.contains(id)) id = static_cast<std::uint32_t>(io.random_u64());
         return id;
     }
+    /// Of a link that this end dials: what it costs the server's packets counts more.
+    std::uint32_t short_id() {
+        for (unsigned tried = 1; tried < udp::short_ids; ++tried) {
+            next_short = next_short % (udp::short_ids - 1) + 1;
+            if (!links.contains(next_short)) return next_short;
+        }
+        return fresh_id();
+    }
+    std::uint32_t next_short = 0;
     /// Of (address, number), not 0.
     std::uint64_t key_of(const io::SocketAddress& address, std::uint32_t number) const {
         return mix(mix(address.as_integer() ^ secret) + number) | 1;
@@ -199,6 +226,7 @@ public:
     Accepted accepted;
     secure::CookieJar cookies;
     KcpPool pool;
+    BlockPool blocks;
     std::unique_ptr<io::DatagramSocket> socket;
     IdMap<udp::Peer*> links;     // by id; of standard KCP by address and conv
     IdMap<udp::Peer*> by_hello;  // half open ones, by address and the client's id
