@@ -53,6 +53,7 @@ struct Sent {
     TimePoint sent;
     std::uint64_t number;
     std::uint32_t bytes;
+    float patience;  // of its deadline
     std::uint8_t size_class, count;
     bool acked, lost;
     std::uint16_t segments[1];  // low bits; as many as count
@@ -173,7 +174,7 @@ struct Rudp::Impl final : rudp::KnownRecords {
     std::uint64_t una = 0, next = 0;
     std::uint64_t settled = 0, packets_end = 0;
     std::uint64_t newest_acked = 0;  // one above; 0: none
-    TimePoint newest_acked_sent{}, last_ack{};
+    TimePoint newest_acked_sent{}, last_ack{}, last_stall{};
     std::uint64_t last_sent_end = 0;  // one above the highest segment that was sent
     std::size_t queued_bytes = 0, in_flight = 0, loose_count = 0;
     std::vector<std::uint64_t> suspects, resends;

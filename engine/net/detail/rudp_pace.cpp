@@ -47,7 +47,7 @@ void Pace::lost(std::size_t bytes, TimePoint now) {
 }
 
 void Pace::stalled(TimePoint now) {
-    window_ = std::min(window_, std::max(window_ / 2, 0.7F * used()));
+    window_ = std::min(window_, std::max(window_ / 2, (limited_ ? 0.7F : 2) * used()));
     bound_window();
     starting_ = starting_ && standing_ <= 0;
     step_ = 1;

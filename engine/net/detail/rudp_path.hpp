@@ -23,11 +23,14 @@ public:
         backoff_ = 1;
     }
     /// Until a packet counts as lost that nothing was heard of. Source: RFC 9002 section 6.2, but per packet.
-    Duration deadline() const {
+    /// patience: what it was when the packet left, or one silence would stretch the next.
+    Duration deadline(float patience) const {
         const Duration known = srtt_ == Duration::zero() ? Duration(200ms) : std::max(srtt_, latest_) + std::max<Duration>(4 * variance_, 6ms);
         const Duration wait = known + delay_ + slack_;
-        return std::min<Duration>(Duration(static_cast<std::int64_t>(static_cast<double>(wait.count()) * backoff_)), 3s);
+        return std::min<Duration>(Duration(static_cast<std::int64_t>(static_cast<double>(wait.count()) * static_cast<double>(patience))), 3s);
     }
+    Duration deadline() const { return deadline(backoff_); }
+    float patience() const { return backoff_; }
     void expired() { backoff_ = std::min(backoff_ * 1.5f, 64.f); }
     void heard() { backoff_ = 1; }
 

@@ -189,13 +189,14 @@ void Rudp::Impl::detect(TimePoint now) {
         Sent* const one = packets.at(n);
         if (!one || one->acked || one->lost) continue;
         const bool overtaken = n + 1 < newest_acked && newest_acked_sent - one->sent >= path.reorder();
-        const bool late = now >= one->sent + path.deadline();
+        const bool late = now >= one->sent + path.deadline(one->patience);
         if (!overtaken && !late) break;
         lose(*one, !overtaken, now);
         any = true;
         late_any |= !overtaken;
     }
-    if (any && late_any && now - last_ack >= path.deadline()) {
+    if (any && late_any && now - std::max(last_ack, last_stall) >= path.deadline()) {
+        last_stall = now;
         path.expired();
         pace.stalled(now);
     }
@@ -401,6 +402,7 @@ bool Rudp::Impl::build(TimePoint now, bool data, bool repair) {
     Sent* const sent = new (pool.take(size_class)) Sent{};
     sent->sent = now;
     sent->number = number;
+    sent->patience = path.patience();
     sent->bytes = static_cast<std::uint32_t>(bytes);
     sent->size_class = static_cast<std::uint8_t>(size_class);
     sent->count = static_cast<std::uint8_t>(packet.segment_count);
@@ -497,7 +499,7 @@ void Rudp::Impl::add_copies(Builder& packet, unsigned count, std::uint64_t first
 TimePoint Rudp::Impl::next_deadline() const {
     if (settled == packets_end) return never;
     const Sent* const first = packets.at(settled);
-    return first ? first->sent + path.deadline() : never;
+    return first ? first->sent + path.deadline(first->patience) : never;
 }
 
 }  // namespace gyre::net
