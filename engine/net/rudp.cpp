@@ -80,7 +80,9 @@ Result<> Rudp::Impl::input(std::uint64_t number, BytesView plain, TimePoint now)
         return Error(errc::bad_data, "numbers that make no sense");
     }
     // Without room it counts as lost: it will come again.
-    if (packet->asks_for_ack && in_bytes + packet->frames.size() > config.max_received_bytes) return {};
+    // While something lacks, what is here cannot be taken: then it is bounded by the window.
+    const bool waits_for_reader = !gap() && open_begin == none;
+    if (packet->asks_for_ack && waits_for_reader && in_bytes + packet->frames.size() > config.max_received_bytes) return {};
     ++counted.datagrams_received;
     counted.bytes_received += plain.size() + datagram_overhead;
     if (packet->acks != AckKind::none || packet->has_una) take_acks(*packet, now);
@@ -115,6 +117,7 @@ void Rudp::Impl::trim() {
         Loose* one = recent.pop();
         pool.give_back(one, one->size_class);
     }
+    recent_count = 0;
     for (auto* numbers : {&suspects, &resends}) std::vector<std::uint64_t>().swap(*numbers);
     for (auto* numbers : {&fresh, &older}) std::vector<std::uint16_t>().swap(*numbers);
     std::vector<Late>().swap(lates);

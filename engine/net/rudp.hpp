@@ -83,6 +83,7 @@ public:
     struct Impl;
 
 private:
+    friend struct RudpAccess;  // of tests
     std::unique_ptr<Impl> impl_;
 };
 

@@ -69,6 +69,7 @@ struct In {
     bool begins : 1, ends : 1, ordered : 1, listed : 1, in_ring : 1, delivered : 1, blocked : 1;
     std::uint8_t* bytes() { return reinterpret_cast<std::uint8_t*>(this + 1); }
     BytesView record() { return {bytes(), size}; }
+    std::size_t memory() const { return sizeof(In) + size; }
     BytesView payload() {
         const std::size_t head = read_u16(bytes()) & order_bit ? 2 + order_bytes : 2;
         return record().subspan(head);
@@ -176,7 +177,7 @@ struct Rudp::Impl final : rudp::KnownRecords {
     std::uint64_t newest_acked = 0;  // one above; 0: none
     TimePoint newest_acked_sent{}, last_ack{}, last_stall{};
     std::uint64_t last_sent_end = 0;  // one above the highest segment that was sent
-    std::size_t queued_bytes = 0, in_flight = 0, loose_count = 0;
+    std::size_t queued_bytes = 0, in_flight = 0, loose_count = 0, recent_count = 0;
     std::vector<std::uint64_t> suspects, resends;
     struct Late {
         std::uint64_t number;

@@ -21,8 +21,8 @@ bool Rudp::Impl::sensible_numbers(BytesView frames) const {
     while (!frames.empty() && read_frame(frames, frame)) {
         if (frame.kind == FrameClass::loose) continue;
         const std::uint64_t number = whole(expected, frame.number);
-        if (number + frame.span > expected + rudp::window) return false;
-        if (frame.kind == FrameClass::segment && number == expected + rudp::window) return false;
+        const unsigned span = frame.kind == FrameClass::repair ? frame.span : 1;
+        if (number >= expected + rudp::window || number + span > expected + rudp::window) return false;  // also below 0
     }
     return true;
 }
@@ -84,7 +84,7 @@ void Rudp::Impl::take_segment(std::uint64_t number, const Record& record, std::u
     write_u16(in->bytes(), head);
     std::memcpy(in->bytes() + 2, behind.data(), behind.size());
     ins.set(number, in);
-    in_bytes += in->size;
+    in_bytes += in->memory();
     highest = std::max(highest, number + 1);
     if (!decoder.empty()) decoder.known(number, in->record());
     const bool in_order = number == expected;
@@ -98,8 +98,8 @@ void Rudp::Impl::advance() {
     while (In* const in = find_in(expected)) {
         if (in->begins != (open_begin == none)) return void(broken = "fragments that make no message");
         if (in->begins) open_begin = expected, open_bytes = 0;
-        open_bytes += in->size;
-        if (open_bytes > config.max_message_bytes + config.max_message_bytes / 16 + 64)
+        open_bytes += in->payload().size();
+        if (open_bytes > config.max_message_bytes || expected - open_begin >= rudp::window)
             return void(broken = "a message above the limit");
         if (in->ends) open_begin = none;
         ++expected;
@@ -118,7 +118,7 @@ void Rudp::Impl::drop_history() {
 }
 
 void Rudp::Impl::release_in(In* in) {
-    in_bytes -= in->size;
+    in_bytes -= in->memory();
     if (in->blocked) --blocked;
     pool.give_back(in, in->size_class);
 }
@@ -136,6 +136,9 @@ void Rudp::Impl::complete(std::uint64_t number) {
         one = find_in(++end);
         if (!one || one->begins) return;
     }
+    std::size_t bytes = 0;
+    for (std::uint64_t n = begin; n <= end; ++n) bytes += find_in(n)->payload().size();
+    if (bytes > config.max_message_bytes) return void(broken = "a message above the limit");
     if (deliverable(begin)) return deliver(begin, end);
     find_in(begin)->blocked = true;
     ++blocked;
@@ -196,7 +199,7 @@ void Rudp::Impl::take_loose(const Frame& frame) {
     one->size_class = static_cast<std::uint8_t>(size_class);
     std::memcpy(one->frame(), frame.bytes.data(), frame.bytes.size());
     ready_loose.append(one);
-    in_bytes += one->size;
+    in_bytes += sizeof(Loose) + one->size;
     ++counted.messages_received;
 }
 
@@ -205,7 +208,7 @@ bool Rudp::Impl::receive(Bytes& message) {
     if (ready_loose.first) {
         Loose* const one = ready_loose.pop();
         message.assign(one->frame(), one->frame() + one->size);
-        in_bytes -= one->size;
+        in_bytes -= sizeof(Loose) + one->size;
         pool.give_back(one, one->size_class);
         return true;
     }

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::uint64_t packets_unsettled_max = 8'192;
 constexpr unsigned packets_per_flush = 512;
-constexpr std::size_t loose_waiting_max = 256;
+constexpr std::size_t loose_waiting_max = 256, recent_max = 64;
 constexpr std::size_t lates_max = 32;
 constexpr Duration full_ask_gap = 200ms;
 constexpr double loss_on = 0.003, loss_off = 0.0015;
@@ -90,7 +90,7 @@ void Rudp::Impl::drop_loose(rudp::List<Loose>& list, F drops) {
             kept.append(one);
             continue;
         }
-        if (&list == &loose) --loose_count;
+        --(&list == &loose ? loose_count : recent_count);
         pool.give_back(one, one->size_class);
     }
     list = kept;
@@ -280,9 +280,9 @@ bool Rudp::Impl::assign(Out& first) {
 
 /// The next segment that was never sent and may go: the most urgent one.
 rudp::List<Out>* Rudp::Impl::next_queue() {
-    if (peer_full) return nullptr;
+    // What has a number goes even so: the peer cannot deliver what is behind it.
     for (auto& queue : queues)
-        if (queue.first && (queue.first->numbered || assign(*queue.first))) return &queue;
+        if (queue.first && (queue.first->numbered || (!peer_full && assign(*queue.first)))) return &queue;
     return nullptr;
 }
 
@@ -301,6 +301,7 @@ void Rudp::Impl::flush(TimePoint now) {
         if (data && config.cap)
             if (const TimePoint at = pace.next_send(std::min<std::size_t>(1'250, 200 + queued_bytes), now); at > now) {
                 blocked_until = at;
+                limited = true;
                 data = false;
             }
         const bool repair = now >= repair_at;
@@ -355,6 +356,11 @@ bool Rudp::Impl::build(TimePoint now, bool data, bool repair) {
                 one->packet = packet.number;
                 urgent |= one->care == Care::urgent;
                 recent.append(one);
+                if (++recent_count > recent_max) {
+                    Loose* const oldest = recent.pop();
+                    --recent_count;
+                    pool.give_back(oldest, oldest->size_class);
+                }
             } else {
                 pool.give_back(one, one->size_class);
             }
@@ -379,7 +385,7 @@ bool Rudp::Impl::build(TimePoint now, bool data, bool repair) {
         last_data = now;
         extra_bytes = std::min(extra_bytes + config.extra_bytes_max * static_cast<double>(packet.size + datagram_overhead), 8'000.0);
     }
-    if (repair || (wide && redundant())) {
+    if (repair || ((wide || recent.first) && redundant())) {
         unsigned count = 0;
         if (repair) count += 1 + (ride_count(Care::urgent) > 1 ? 1 : 0);
         if (wide) count += ride_count(urgent ? Care::urgent : Care::balanced);
