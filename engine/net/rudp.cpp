@@ -110,7 +110,7 @@ bool Rudp::Impl::idle() const {
 
 void Rudp::Impl::trim() {
     if (!idle()) return;
-    settle_packets();
+    settle_packets(never);
     if (una == next) outs.release();
     if (settled == packets_end) packets.release();
     while (recent.first) {
@@ -120,7 +120,6 @@ void Rudp::Impl::trim() {
     recent_count = 0;
     for (auto* numbers : {&suspects, &resends}) std::vector<std::uint64_t>().swap(*numbers);
     for (auto* numbers : {&fresh, &older}) std::vector<std::uint16_t>().swap(*numbers);
-    std::vector<Late>().swap(lates);
     if (ready.first || expected != highest || open_begin != none) return;
     for (; in_base < expected; ++in_base)
         if (In* one = ins.at(in_base)) release_in(one);

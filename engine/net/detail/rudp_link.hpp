@@ -14,6 +14,7 @@ namespace gyre::net {
 namespace rudp {
 
 inline constexpr TimePoint never = TimePoint::max();
+inline constexpr double bursts_from = 1.7;  // mean packets in a run of losses
 inline constexpr std::uint64_t none = ~std::uint64_t{0};
 
 /// A segment on its way out; room for its record follows: 2 bytes of head and 3 of order before the payload.
@@ -28,7 +29,7 @@ struct Out {
     Order order;
     bool begins : 1, ends : 1, numbered : 1, told_order : 1, sent : 1, acked : 1;
     bool lost : 1, late : 1;  // to be sent again; found out by its deadline
-    std::uint8_t copies;
+    std::uint8_t copies, repaired;
     std::uint8_t* bytes() { return reinterpret_cast<std::uint8_t*>(this + 1); }
     std::uint8_t* payload() { return bytes() + 2 + order_bytes; }
     std::span<std::uint8_t> record() {
@@ -50,12 +51,13 @@ struct Loose {
 
 /// A packet that waits to be acknowledged.
 struct Sent {
-    TimePoint sent;
+    TimePoint sent, declared;  // when it counted as lost
+    Duration overtaken;        // by packets so much younger, then
     std::uint64_t number;
     std::uint32_t bytes;
     float patience;  // of its deadline
     std::uint8_t size_class, count;
-    bool acked, lost;
+    bool acked, lost, late;
     std::uint16_t segments[1];  // low bits; as many as count
 };
 
@@ -115,7 +117,7 @@ struct Rudp::Impl final : rudp::KnownRecords {
     void acked_segment(std::uint64_t number);
     void detect(TimePoint now);
     void lose(rudp::Sent& packet, bool late, TimePoint now);
-    void settle_packets();
+    void settle_packets(TimePoint now);
     void settle_suspects();
     bool flying(std::uint64_t packet) const;
     bool assign(rudp::Out& first);
@@ -123,11 +125,13 @@ struct Rudp::Impl final : rudp::KnownRecords {
     bool queues_wait() const;
     void flush(TimePoint now);
     bool build(TimePoint now, bool data, bool repair);
-    void add_repairs(rudp::Builder& packet, unsigned count, std::uint64_t before);
+    void add_repairs(rudp::Builder& packet, unsigned count, std::uint64_t before, TimePoint now);
     void add_copies(rudp::Builder& packet, unsigned count, std::uint64_t first, std::uint64_t end);
     bool affordable(const rudp::Builder& packet, std::size_t size) const;
     bool redundant();
     unsigned ride_count(Care care);
+    unsigned overdue(std::uint64_t first, std::uint64_t end, TimePoint now);
+    bool bursts() const { return path.burst() > rudp::bursts_from; }
     template <class F>
     void drop_loose(rudp::List<rudp::Loose>& list, F drops);
     rudp::Sent* sent_packet(std::uint64_t number) const {
@@ -179,13 +183,6 @@ struct Rudp::Impl final : rudp::KnownRecords {
     std::uint64_t last_sent_end = 0;  // one above the highest segment that was sent
     std::size_t queued_bytes = 0, in_flight = 0, loose_count = 0, recent_count = 0;
     std::vector<std::uint64_t> suspects, resends;
-    struct Late {
-        std::uint64_t number;
-        TimePoint declared;
-        Duration overtaken;  // by packets so much younger
-        bool late;           // by its deadline
-    };
-    std::vector<Late> lates;  // lost lately: to know them should they arrive
     TimePoint repair_at = rudp::never;
     double credit = 0, extra_bytes = 0;
     struct Lane {

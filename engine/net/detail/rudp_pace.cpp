@@ -11,6 +11,8 @@ constexpr Duration low_window = 5s;
 constexpr unsigned cycle_samples_min = 8;
 constexpr float full_packet = Pace::packet_bytes_max;
 constexpr float unmeasured_rtt = 0.1F;
+/// Loss and silence alone, without a queue that can be seen, do not hold back what a game sends.
+constexpr float floor_of_loss = 6 * full_packet;
 
 float seconds(Duration d) { return static_cast<float>(d.count()) * 1e-9F; }
 Duration of_seconds(float s) { return Duration(static_cast<std::int64_t>(s * 1e9F)); }
@@ -47,7 +49,7 @@ void Pace::lost(std::size_t bytes, TimePoint now) {
 }
 
 void Pace::stalled(TimePoint now) {
-    window_ = std::min(window_, std::max(window_ / 2, (limited_ ? 0.7F : 2) * used()));
+    window_ = std::min(window_, std::max({window_ / 2, (limited_ ? 0.7F : 2) * used(), floor()}));
     bound_window();
     starting_ = starting_ && standing_ <= 0;
     step_ = 1;
@@ -94,6 +96,10 @@ float Pace::used() const {
            ((competing_ ? smooth_ : base() + target()) + jump_);
 }
 
+float Pace::floor() const {
+    return smooth_ > base() + target() ? unit_ : floor_of_loss;
+}
+
 void Pace::sample(float rtt, std::size_t bytes, TimePoint now) {
     // A queue of ours grows by the time of what we send; what jumps is the path.
     if (latest_ > 0 && peak_ > 0) {
@@ -137,7 +143,7 @@ void Pace::judge(TimePoint now) {
     crowded_ = delay > aim * (crowded_ ? 0.6F : 1.3F);
     // A queue too short to be seen: what does not arrive is not sent.
     if (enough && static_cast<float>(cycle_lost_) > 0.1F * all + 2 * unit_ && peak_ > 0) {
-        const float carried = (limited_ ? 1.3F : 3.0F) * used();
+        const float carried = std::max((limited_ ? 1.3F : 3.0F) * used(), floor());
         if (window_ > carried) window_ = carried, starting_ = false, step_ = 1, bound_window();
     }
     if (competing_ && (delay < aim || now > compete_until_)) competing_ = false;
@@ -180,6 +186,8 @@ void Pace::shrink(float delay, TimePoint now) {
         if (cuts_ == 0) standing_at_cut_ = standing_, window_at_cut_ = window_;
         // What cuts do not move is no queue of ours.
         if (++cuts_ > 8 || (cuts_ > 4 && standing_ > 0.85F * standing_at_cut_)) return compete(now);
+    } else {
+        to = std::max(to, floor());
     }
     // A sender that waits for nothing needs no less than it uses.
     if (!limited_) to = std::max(to, 2 * used());

@@ -44,6 +44,7 @@ public:
 private:
     float base() const { return low_[0] < low_[1] ? low_[0] : low_[1]; }
     float target() const;
+    float floor() const;  ///< Of the window where no round trip tells of a queue.
     float used() const;
     float pace() const;  ///< Bytes a second.
     float burst() const;

@@ -50,7 +50,6 @@ public:
         if (lost_before_) after_loss_ += (value - after_loss_) / 32;
         lost_before_ = lost;
     }
-    void was_not_lost() { loss_ = std::max(0.f, loss_ - 1.f / 256); }
     double loss() const { return static_cast<double>(loss_); }
     /// Mean packets in a run of losses.
     double burst() const {

@@ -10,9 +10,9 @@ namespace {
 constexpr std::uint64_t packets_unsettled_max = 8'192;
 constexpr unsigned packets_per_flush = 512;
 constexpr std::size_t loose_waiting_max = 256, recent_max = 64;
-constexpr std::size_t lates_max = 32;
 constexpr Duration full_ask_gap = 200ms;
 constexpr double loss_on = 0.003, loss_off = 0.0015;
+constexpr unsigned overdue_repairs = 2, overdue_repairs_max = 4, overdue_rounds = 2;
 
 }  // namespace
 
@@ -150,19 +150,11 @@ void Rudp::Impl::take_acks(const Packet& packet, TimePoint now) {
 
 void Rudp::Impl::acked_packet(std::uint64_t number, TimePoint now, std::size_t& bytes) {
     Sent* const one = sent_packet(number);
-    if (!one || one->lost) {
-        for (std::size_t i = 0; i < lates.size(); ++i) {
-            if (lates[i].number != number) continue;
-            ++counted.spurious;
-            path.was_not_lost();
-            path.spurious(lates[i].late ? now - lates[i].declared : Duration::zero(), lates[i].late ? Duration::zero() : lates[i].overtaken);
-            lates.erase(lates.begin() + static_cast<std::ptrdiff_t>(i));
-            break;
-        }
-        if (!one) return;
-    }
-    if (one->acked) return;
-    if (!one->lost) {
+    if (!one || one->acked) return;
+    if (one->lost) {
+        ++counted.spurious;
+        path.spurious(one->late ? now - one->declared : Duration::zero(), one->late ? Duration::zero() : one->overtaken);
+    } else {
         in_flight -= one->bytes;
         bytes += one->bytes;
     }
@@ -200,7 +192,7 @@ void Rudp::Impl::detect(TimePoint now) {
         path.expired();
         pace.stalled(now);
     }
-    settle_packets();
+    settle_packets(now);
     if (!suspects.empty()) settle_suspects();
 }
 
@@ -209,8 +201,9 @@ void Rudp::Impl::lose(Sent& packet, bool late, TimePoint now) {
     in_flight -= packet.bytes;
     ++counted.datagrams_lost;
     pace.lost(packet.bytes, now);
-    if (lates.size() >= lates_max) lates.erase(lates.begin());
-    lates.push_back({packet.number, now, late ? Duration::zero() : newest_acked_sent - packet.sent, late});
+    packet.late = late;
+    packet.declared = now;
+    packet.overtaken = late ? Duration::zero() : newest_acked_sent - packet.sent;
     for (unsigned i = 0; i < packet.count; ++i) {
         const std::uint64_t number = whole(una, packet.segments[i]);
         Out* const out = number >= una && number < next ? outs.at(number) : nullptr;
@@ -220,11 +213,13 @@ void Rudp::Impl::lose(Sent& packet, bool late, TimePoint now) {
     }
 }
 
-void Rudp::Impl::settle_packets() {
+/// Those that counted as lost stay for a while: an acknowledgement may be late.
+void Rudp::Impl::settle_packets(TimePoint now) {
+    const Duration kept = 2 * path.deadline();
     while (settled < packets_end) {
         Sent* const one = packets.at(settled);
         if (one) {
-            if (!one->acked && !one->lost) return;
+            if (!one->acked && (!one->lost || (now != never && now < one->sent + kept))) return;
             path.counted(one->lost && !one->acked);
             packets.set(settled, nullptr);
             pool.give_back(one, one->size_class);
@@ -243,7 +238,7 @@ void Rudp::Impl::settle_suspects() {
     std::erase_if(suspects, [this](std::uint64_t number) {
         Out* const out = number >= una && number < next ? outs.at(number) : nullptr;
         if (!out || out->acked || out->lost) return true;
-        if (out->cover != none && flying(out->cover)) return false;
+        if (out->cover != none && flying(out->cover) && !bursts()) return false;  // in a burst both were lost
         out->lost = true;
         resends.push_back(number);
         return true;
@@ -377,7 +372,8 @@ bool Rudp::Impl::build(TimePoint now, bool data, bool repair) {
                 last_sent_end = std::max(last_sent_end, out->number + 1);
                 fresh_data = true;
                 wide |= out->care != static_cast<std::uint8_t>(Care::economy);
-                urgent |= out->care == static_cast<std::uint8_t>(Care::urgent);
+                // What rides with the next packet is lost with it in a burst.
+                urgent |= out->care == static_cast<std::uint8_t>(Care::urgent) || (wide && bursts());
             }
     }
     if (fresh_data) {
@@ -387,10 +383,10 @@ bool Rudp::Impl::build(TimePoint now, bool data, bool repair) {
     }
     if (repair || ((wide || recent.first) && redundant())) {
         unsigned count = 0;
-        if (repair) count += 1 + (ride_count(Care::urgent) > 1 ? 1 : 0);
+        if (repair) ++count;
         if (wide) count += ride_count(urgent ? Care::urgent : Care::balanced);
         if (repair) repair_at = never;
-        add_repairs(packet, count, repair && !fresh_data ? last_sent_end : before);
+        add_repairs(packet, count, repair && !fresh_data ? last_sent_end : before, now);
     }
     if (urgent && redundant()) repair_at = std::min(repair_at, now + config.duplicate_after);
     if (packet.size == head && !packet.told_acks && !asked) return data && !resends.empty();
@@ -428,10 +424,9 @@ bool Rudp::Impl::redundant() {
 /// How many repairs ride with a packet that brings something new.
 unsigned Rudp::Impl::ride_count(Care care) {
     const double loss = path.loss();
-    const bool bursts = path.burst() > 1.7;
     double wanted = 0;
-    if (care == Care::balanced) wanted = bursts ? 1 : std::min(1.0, loss / 0.013);
-    else wanted = loss > 0.075 || bursts ? 1 : 0;
+    if (care == Care::balanced) wanted = loss < 0.06 ? std::min(1.0, loss / 0.013) : std::min(1.4, 1 + (loss - 0.06) * 8);
+    else if (!bursts()) wanted = loss > 0.075 ? 0.5 : 0;
     wanted = std::min(wanted, config.copies_max - 1.0);
     credit = std::min(credit + wanted, 4.0);
     const auto whole_ones = static_cast<unsigned>(credit);
@@ -444,7 +439,7 @@ bool Rudp::Impl::affordable(const Builder& packet, std::size_t size) const {
 }
 
 /// Sums of what was sent in packets before, and is not known to have arrived; copies of loose messages.
-void Rudp::Impl::add_repairs(Builder& packet, unsigned count, std::uint64_t before) {
+void Rudp::Impl::add_repairs(Builder& packet, unsigned count, std::uint64_t before, TimePoint now) {
     for (Loose* one = recent.first; one; one = one->next) {
         if (one->packet == packet.number || one->copies_left == 0 || !affordable(packet, one->size)) continue;
         packet.put({one->frame(), one->size});
@@ -463,6 +458,7 @@ void Rudp::Impl::add_repairs(Builder& packet, unsigned count, std::uint64_t befo
     while (first > una && end - first < max_span && eligible(first - 1)) --first;
     while (first < end && outs.at(first)->acked) ++first;
     if (first == end) return;
+    if (bursts()) count += overdue(first, end, now);
     if (config.redundancy == Redundancy::copies) return add_copies(packet, count, first, end);
     std::size_t length = 0;
     for (std::uint64_t n = first; n < end; ++n) length = std::max(length, outs.at(n)->record().size());
@@ -480,6 +476,20 @@ void Rudp::Impl::add_repairs(Builder& packet, unsigned count, std::uint64_t befo
         for (std::uint64_t n = first; n < end; ++n)
             if (Out* const out = outs.at(n); !out->acked && out->cover == none) out->cover = packet.number;
     }
+}
+
+/// More of them for what should have been acknowledged by now: the next packets may be lost as well.
+unsigned Rudp::Impl::overdue(std::uint64_t first, std::uint64_t end, TimePoint now) {
+    const Duration usual = path.latest() + path.peer_delay() + 2ms;
+    unsigned repairs = 0;
+    for (std::uint64_t n = first; n < end; ++n) {
+        Out& out = *outs.at(n);
+        const Sent* const sent = sent_packet(out.packet);
+        if (out.acked || out.repaired == overdue_rounds || !sent || now - sent->sent < usual) continue;
+        ++out.repaired;
+        repairs += overdue_repairs;
+    }
+    return std::min(repairs, overdue_repairs_max);
 }
 
 /// The newest ones again.
@@ -503,9 +513,10 @@ void Rudp::Impl::add_copies(Builder& packet, unsigned count, std::uint64_t first
 }
 
 TimePoint Rudp::Impl::next_deadline() const {
-    if (settled == packets_end) return never;
-    const Sent* const first = packets.at(settled);
-    return first ? first->sent + path.deadline(first->patience) : never;
+    for (std::uint64_t n = settled; n < packets_end; ++n)
+        if (const Sent* const one = packets.at(n); one && !one->acked && !one->lost)
+            return one->sent + path.deadline(one->patience);
+    return never;
 }
 
 }  // namespace gyre::net
