@@ -112,7 +112,7 @@ struct Rudp::Impl final : rudp::KnownRecords {
     Result<> send(BytesView message, Delivery how, TimePoint now);
     Result<> send_loose(BytesView message, Delivery how);
     bool sensible_acks(const rudp::Packet& packet) const;
-    void take_acks(const rudp::Packet& packet, TimePoint now);
+    void take_acks(const rudp::Packet& packet, bool in_order, TimePoint now);
     void acked_packet(std::uint64_t number, TimePoint now, std::size_t& bytes);
     void acked_segment(std::uint64_t number);
     void detect(TimePoint now);
@@ -180,6 +180,8 @@ struct Rudp::Impl final : rudp::KnownRecords {
     std::uint64_t settled = 0, packets_end = 0;
     std::uint64_t newest_acked = 0;  // one above; 0: none
     TimePoint newest_acked_sent{}, last_ack{}, last_stall{};
+    TimePoint told_at{};          // when the peer last said what it has,
+    std::uint64_t told_from = 0;  // of packets from this one on
     std::uint64_t last_sent_end = 0;  // one above the highest segment that was sent
     std::size_t queued_bytes = 0, in_flight = 0, loose_count = 0, recent_count = 0;
     std::vector<std::uint64_t> suspects, resends;

@@ -29,6 +29,10 @@ public:
         const Duration wait = known + delay_ + slack_;
         return std::min<Duration>(Duration(static_cast<std::int64_t>(static_cast<double>(wait.count()) * static_cast<double>(patience))), 3s);
     }
+    /// What a round trip hardly ever exceeds, the peer's delay left out.
+    Duration round_trip_max() const {
+        return srtt_ == Duration::zero() ? Duration(200ms) : std::max(srtt_, latest_) + std::max<Duration>(4 * variance_, 2ms) + reorder_ + slack_;
+    }
     Duration deadline() const { return deadline(backoff_); }
     float patience() const { return backoff_; }
     void expired() { backoff_ = std::min(backoff_ * 1.5f, 64.f); }

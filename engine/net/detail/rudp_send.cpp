@@ -12,7 +12,8 @@ constexpr unsigned packets_per_flush = 512;
 constexpr std::size_t loose_waiting_max = 256, recent_max = 64;
 constexpr Duration full_ask_gap = 200ms;
 constexpr double loss_on = 0.003, loss_off = 0.0015;
-constexpr unsigned overdue_repairs = 2, overdue_repairs_max = 4, overdue_rounds = 2;
+constexpr double few_losses = 0.025;
+constexpr unsigned overdue_repairs_max = 4, overdue_rounds = 2;
 
 }  // namespace
 
@@ -111,7 +112,7 @@ bool Rudp::Impl::sensible_acks(const Packet& packet) const {
     return true;
 }
 
-void Rudp::Impl::take_acks(const Packet& packet, TimePoint now) {
+void Rudp::Impl::take_acks(const Packet& packet, bool in_order, TimePoint now) {
     const std::size_t before = in_flight;
     const std::uint64_t end = output.next_number();
     std::size_t bytes = 0;
@@ -125,6 +126,11 @@ void Rudp::Impl::take_acks(const Packet& packet, TimePoint now) {
         }
         if (packet.acks == AckKind::bitmap) {
             acked_packet(newest, now, bytes);
+            if (in_order) {
+                const std::uint64_t covers = packet.bitmap.empty() ? 8 : 8 * packet.bitmap.size();
+                told_at = now;
+                told_from = newest - std::min(newest, covers);
+            }
             const std::size_t bits = packet.bitmap.empty() ? 8 : 8 * packet.bitmap.size();
             for (std::size_t i = 0; i < bits && i < newest; ++i)
                 if (packet.bitmap.empty() || packet.bitmap[i / 8] >> (i % 8) & 1) acked_packet(newest - 1 - i, now, bytes);
@@ -174,7 +180,8 @@ void Rudp::Impl::acked_segment(std::uint64_t number) {
     queued_bytes -= out->size;
 }
 
-/// Packets of which nothing was heard in time count as lost, and those that younger ones overtook.
+/// Packets count as lost which younger ones overtook, which the peer lacked when it must have had them, and of
+/// which nothing was heard in time.
 void Rudp::Impl::detect(TimePoint now) {
     bool any = false, late_any = false;
     for (std::uint64_t n = settled; n < packets_end; ++n) {
@@ -182,10 +189,11 @@ void Rudp::Impl::detect(TimePoint now) {
         if (!one || one->acked || one->lost) continue;
         const bool overtaken = n + 1 < newest_acked && newest_acked_sent - one->sent >= path.reorder();
         const bool late = now >= one->sent + path.deadline(one->patience);
-        if (!overtaken && !late) break;
-        lose(*one, !overtaken, now);
+        const bool missing = n >= told_from && told_at >= one->sent + path.round_trip_max();
+        if (!overtaken && !late && !missing) break;
+        lose(*one, !overtaken && !missing, now);
         any = true;
-        late_any |= !overtaken;
+        late_any |= !overtaken && !missing;
     }
     if (any && late_any && now - std::max(last_ack, last_stall) >= path.deadline()) {
         last_stall = now;
@@ -388,6 +396,11 @@ bool Rudp::Impl::build(TimePoint now, bool data, bool repair) {
         if (repair) repair_at = never;
         add_repairs(packet, count, repair && !fresh_data ? last_sent_end : before, now);
     }
+    if (wide && !urgent && path.loss() < few_losses && redundant()) {
+        // A packet of its own for some of them: few enough losses are left for the next packet to mend.
+        credit += std::min(1.0, 0.35 + 17 * path.loss());
+        if (credit >= 1) credit -= 1, urgent = true;
+    }
     if (urgent && redundant()) repair_at = std::min(repair_at, now + config.duplicate_after);
     if (packet.size == head && !packet.told_acks && !asked) return data && !resends.empty();
     const std::uint64_t number = packet.number;
@@ -425,7 +438,8 @@ bool Rudp::Impl::redundant() {
 unsigned Rudp::Impl::ride_count(Care care) {
     const double loss = path.loss();
     double wanted = 0;
-    if (care == Care::balanced) wanted = loss < 0.06 ? std::min(1.0, loss / 0.013) : std::min(1.4, 1 + (loss - 0.06) * 8);
+    if (care == Care::balanced && loss < few_losses) return 0;
+    if (care == Care::balanced) wanted = loss < 0.06 ? 1 : std::min(1.4, 1 + (loss - 0.06) * 8);
     else if (!bursts()) wanted = loss > 0.075 ? 0.5 : 0;
     wanted = std::min(wanted, config.copies_max - 1.0);
     credit = std::min(credit + wanted, 4.0);
@@ -458,7 +472,11 @@ void Rudp::Impl::add_repairs(Builder& packet, unsigned count, std::uint64_t befo
     while (first > una && end - first < max_span && eligible(first - 1)) --first;
     while (first < end && outs.at(first)->acked) ++first;
     if (first == end) return;
-    if (bursts()) count += overdue(first, end, now);
+    if (bursts())
+        if (const unsigned more = overdue(first, end, now); more > 0) {
+            count += more;
+            repair_at = now + config.duplicate_after;
+        }
     if (config.redundancy == Redundancy::copies) return add_copies(packet, count, first, end);
     std::size_t length = 0;
     for (std::uint64_t n = first; n < end; ++n) length = std::max(length, outs.at(n)->record().size());
@@ -487,7 +505,7 @@ unsigned Rudp::Impl::overdue(std::uint64_t first, std::uint64_t end, TimePoint n
         const Sent* const sent = sent_packet(out.packet);
         if (out.acked || out.repaired == overdue_rounds || !sent || now - sent->sent < usual) continue;
         ++out.repaired;
-        repairs += overdue_repairs;
+        ++repairs;
     }
     return std::min(repairs, overdue_repairs_max);
 }
