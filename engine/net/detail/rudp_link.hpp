@@ -113,7 +113,7 @@ struct Rudp::Impl final : rudp::KnownRecords {
     Result<> send_loose(BytesView message, Delivery how);
     bool sensible_acks(const rudp::Packet& packet) const;
     void take_acks(const rudp::Packet& packet, bool in_order, TimePoint now);
-    void acked_packet(std::uint64_t number, TimePoint now, std::size_t& bytes);
+    void acked_packet(std::uint64_t number, TimePoint now, bool newest, std::size_t& bytes);
     void acked_segment(std::uint64_t number);
     void detect(TimePoint now);
     void lose(rudp::Sent& packet, bool late, TimePoint now);
@@ -228,7 +228,7 @@ struct Rudp::Impl final : rudp::KnownRecords {
     std::uint64_t got_end = 0;  // one above the newest packet
     std::bitset<256> got;       // by number
     TimePoint got_at{};
-    TimePoint ack_at = rudp::never;
+    TimePoint ack_at = rudp::never, told_last{};
     std::size_t unacked_bytes = 0;
     std::array<std::uint64_t, 4> told{};  // got_end when acknowledgements were told lately
     std::uint8_t told_next = 0, tell_una = 0;

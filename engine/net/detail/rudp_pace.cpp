@@ -120,6 +120,7 @@ void Pace::sample(float rtt, std::size_t bytes, TimePoint now) {
 }
 
 void Pace::measure_rate(std::size_t bytes, TimePoint now) {
+    if (rate_at_ == TimePoint{}) rate_at_ = now;
     rate_bytes_ += static_cast<std::uint32_t>(bytes);
     const Duration span = now - rate_at_;
     if (span < of_seconds(smooth_) || (static_cast<float>(rate_bytes_) < 8 * unit_ && span < 1s))

@@ -249,7 +249,8 @@ void Rudp::Impl::received_packet(std::uint64_t number, const Packet& packet, std
 
 /// Acknowledgements ride with data: they wait about as long as this end's next packet takes.
 Duration Rudp::Impl::ack_delay(TimePoint now) const {
-    if (last_data == TimePoint::min() || now - last_data > 100ms || cadence > ack_delay_max) return ack_delay_alone;
+    if (last_data == TimePoint::min() || now - last_data > 100ms || cadence > ack_delay_max)
+        return std::clamp<Duration>(told_last + ack_delay_alone - now, Duration::zero(), ack_delay_alone);
     return std::clamp<Duration>(cadence + cadence / 4 + 1ms, ack_delay_min, ack_delay_max);
 }
 
@@ -321,6 +322,7 @@ void Rudp::Impl::write_acks(Builder& packet, TimePoint now) {
     packet.bytes[flags_at] = flags;
     packet.told_acks = packet.size > flags_at + 1;
     ack_at = never;
+    told_last = now;
     unacked_bytes = 0;
 }
 

@@ -125,7 +125,7 @@ void Rudp::Impl::take_acks(const Packet& packet, bool in_order, TimePoint now) {
             path.measured(rtt, delay);
         }
         if (packet.acks == AckKind::bitmap) {
-            acked_packet(newest, now, bytes);
+            acked_packet(newest, now, true, bytes);
             if (in_order) {
                 const std::uint64_t covers = packet.bitmap.empty() ? 8 : 8 * packet.bitmap.size();
                 told_at = now;
@@ -133,9 +133,9 @@ void Rudp::Impl::take_acks(const Packet& packet, bool in_order, TimePoint now) {
             }
             const std::size_t bits = packet.bitmap.empty() ? 8 : 8 * packet.bitmap.size();
             for (std::size_t i = 0; i < bits && i < newest; ++i)
-                if (packet.bitmap.empty() || packet.bitmap[i / 8] >> (i % 8) & 1) acked_packet(newest - 1 - i, now, bytes);
+                if (packet.bitmap.empty() || packet.bitmap[i / 8] >> (i % 8) & 1) acked_packet(newest - 1 - i, now, false, bytes);
         } else {
-            for (std::size_t i = 0; i < packet.list.size(); i += 2) acked_packet(whole(end - 1, read_u16(packet.list.data() + i)), now, bytes);
+            for (std::size_t i = 0; i < packet.list.size(); i += 2) acked_packet(whole(end - 1, read_u16(packet.list.data() + i)), now, i == 0, bytes);
         }
     }
     if (packet.has_una) {
@@ -154,12 +154,13 @@ void Rudp::Impl::take_acks(const Packet& packet, bool in_order, TimePoint now) {
     }
 }
 
-void Rudp::Impl::acked_packet(std::uint64_t number, TimePoint now, std::size_t& bytes) {
+/// newest: of those that are named; the acknowledgement of others may have been lost before, which is not lateness.
+void Rudp::Impl::acked_packet(std::uint64_t number, TimePoint now, bool newest, std::size_t& bytes) {
     Sent* const one = sent_packet(number);
     if (!one || one->acked) return;
     if (one->lost) {
         ++counted.spurious;
-        path.spurious(one->late ? now - one->declared : Duration::zero(), one->late ? Duration::zero() : one->overtaken);
+        path.spurious(one->late && newest ? now - one->declared : Duration::zero(), one->late ? Duration::zero() : one->overtaken);
     } else {
         in_flight -= one->bytes;
         bytes += one->bytes;
