@@ -2,13 +2,14 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <gyre/net/detail/scripted_rudp.hpp>
+#include <gyre/net/detail/fuzzed_rudp.hpp>
 
 using namespace gyre;
 using namespace gyre::net;
 using net::detail::RudpEnd;
 using net::detail::RudpLedger;
-using net::detail::RudpPacket;
+using net::detail::fuzzed_packet;
+using Input = net::detail::FuzzInput;
 
 namespace {
 
@@ -16,23 +17,6 @@ namespace {
     std::fprintf(stderr, "%s\n", what);
     std::abort();
 }
-
-struct Input {
-    BytesView rest;
-    bool empty() const { return rest.empty(); }
-    std::uint8_t u8() {
-        if (rest.empty()) return 0;
-        const std::uint8_t value = rest[0];
-        rest = rest.subspan(1);
-        return value;
-    }
-    unsigned u16() { return u8() | unsigned{u8()} << 8; }
-    BytesView bytes(std::size_t count) {
-        const BytesView taken = rest.first(std::min(count, rest.size()));
-        rest = rest.subspan(taken.size());
-        return taken;
-    }
-};
 
 RudpConfig config_of(unsigned what) {
     RudpConfig config;
@@ -138,47 +122,6 @@ struct Pair {
     Bytes message;
 };
 
-/// A packet that may make sense: numbers are near those that matter.
-Bytes hostile_packet(Input& in, const RudpEnd& victim, std::uint64_t& expected) {
-    RudpPacket packet;
-    const unsigned what = in.u8();
-    const std::uint64_t newest = victim.number - 1 - (what & 0x40 ? in.u16() : in.u8() % 16u);
-    switch (what & 3) {
-        case 1: {
-            const unsigned code = in.u8() & 7;
-            packet.bitmap(newest, in.bytes(rudp::bitmap_bytes[code]), code);
-            break;
-        }
-        case 2: case 3: {
-            std::vector<std::uint64_t> numbers(what & 1 ? in.u8() : 1 + in.u8() % 3);
-            for (auto& number : numbers) number = newest - in.u8();
-            packet.list(numbers);
-            break;
-        }
-        default: break;
-    }
-    if (what & 4) packet.una(in.u16());
-    packet.flags(what & 0x18);
-    for (unsigned frames = in.u8() % 34; frames > 0 && !in.empty(); --frames) {
-        const unsigned kind = in.u8();
-        const std::uint64_t number = kind & 0x80 ? expected++ : expected + static_cast<std::uint64_t>(static_cast<std::int8_t>(in.u8())) * (kind & 0x40 ? 9 : 1);
-        Bytes payload(in.u8() * (kind & 0x20 ? 5u : 1u), in.u8());
-        if (kind & 0x10 && payload.size() > 8) {
-            const BytesView some = in.bytes(8);
-            std::copy(some.begin(), some.end(), payload.begin());
-        }
-        switch (kind & 7) {
-            case 0: case 1: packet.segment(number, payload, kind & 1, kind & 8); break;
-            case 2: packet.ordered_segment(number, payload, in.u8() & 0x3f, in.u8(), kind & 8); break;
-            case 3: case 4: packet.repair(number, 1 + in.u8() % 8u, payload); break;
-            case 5: packet.unreliable(number, payload); break;
-            case 6: packet.sequenced(number, in.u8() & 0x1f, payload); break;
-            default: packet.put(payload);
-        }
-    }
-    return packet.bytes();
-}
-
 /// One end that is used as intended, and a peer with the key that says what it likes.
 void hostile(unsigned what, std::uint64_t first, Input in) {
     const RudpConfig config = config_of(what);
@@ -208,7 +151,7 @@ void hostile(unsigned what, std::uint64_t first, Input in) {
             default: {
                 // The number may be one of before: sealed packets come in any order.
                 const std::uint64_t its = step & 0x80 ? number - std::min<std::uint64_t>(number, in.u8()) : number++;
-                const Bytes packet = hostile_packet(in, end, expected);
+                const Bytes packet = fuzzed_packet(in, end.number, expected);
                 for (unsigned again = 0; again <= (step >> 3 & 3) * 20; ++again) (void)end.rudp.input(its, packet, now);
                 break;
             }

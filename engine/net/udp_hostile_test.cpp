@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 #include <malloc.h>
+#include <gyre/net/detail/scripted_rudp.hpp>
 #include <gyre/net/detail/scripted_udp_peer.hpp>
 #include <gyre/net/udp.hpp>
 #include <gyre/sim/random.hpp>
@@ -11,6 +12,7 @@
 namespace gyre::net {
 namespace {
 
+using detail::RudpPacket;
 using detail::ScriptedNetwork;
 using detail::ScriptedUdpPeer;
 
@@ -93,6 +95,7 @@ struct UdpHostileTest : testing::Test {
                 const LinkStats s = end->channel->stats();
                 for (const auto n : {s.datagrams_sent, s.datagrams_received, s.bytes_sent, s.bytes_received, s.messages_sent, s.messages_received,
                                      s.resent_early, s.resent_late, s.duplicates, s.refused, std::uint64_t{s.queued_bytes}, std::uint64_t{s.in_flight},
+                                     s.segments_sent, s.recovered, s.spurious, s.repairs_sent,
                                      static_cast<std::uint64_t>(s.rto.count())})
                     text += ' ' + std::to_string(n);
                 text += end->channel->peer() + end->closed;
@@ -154,7 +157,7 @@ TEST_F(UdpHostileTest, a_million_bad_datagrams_change_nothing_on_sealed_links) {
                     from = stranger, to = server_at;
                     break;
                 default:  // numbers of the past and the future
-                    if (bytes.size() > 9) random.fill(std::span(bytes).subspan(5, 4));
+                    if (bytes.size() > 9) random.fill(std::span(bytes).subspan(bytes[0] & 4 ? 2 : 5, (bytes[0] & 3u) + 1));
             }
             if (!bytes.empty()) ++kinds[bytes[0] >> 4];
             inject(from, to, bytes);
@@ -274,6 +277,144 @@ TEST_F(UdpHostileTest, a_recorded_session_played_again_opens_nothing) {
         EXPECT_EQ(there.size(), 0u) << "nobody was there";
         EXPECT_EQ(server->links(), 0u);
     }
+}
+
+/// All that went both ways, again and later, from where it came and from elsewhere, while the link lives.
+TEST_F(UdpHostileTest, a_capture_of_a_live_link_played_again_changes_nothing) {
+    serve();
+    records = true;
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(connect(), "");
+    talk(60);
+    network.run_for(1s);
+    records = false;
+    ASSERT_GT(seen.size(), 300u);
+    const io::SocketAddress thief{0x0b000009, 666};
+    const auto play = [&] {
+        for (const auto& one : seen) {
+            inject(one.from, one.to, one.bytes);
+            inject(thief, one.to, one.bytes);
+            inject(one.to, one.from, one.bytes);  // and back to who said it
+            network.turn();
+        }
+    };
+    play();  // warms what is used again
+    for (int later = 0; later < 3; ++later) {
+        const std::string before = state();
+        const std::size_t memory = mallinfo2().uordblks;
+        const std::uint64_t unopened = server->counters().unopened;
+        said_to.clear(), got_from.clear();
+        play();
+        EXPECT_EQ(state(), before);
+        EXPECT_LE(mallinfo2().uordblks, memory + 64 * 1024);
+        EXPECT_GT(server->counters().unopened, unopened + seen.size() / 2);
+        EXPECT_LE(said_to[thief.ip], got_from[thief.ip]) << "cookies at most";
+        EXPECT_EQ(server->counters().moved, 0u);
+        network.run_for(400ms, 10ms);
+        expect_alive();
+        network.run_for(1s);
+    }
+}
+
+/// A peer that holds the key of its own link, and claims to have received what was never sent to it.
+TEST_F(UdpHostileTest, acknowledgements_of_what_was_never_sent_count_for_nothing) {
+    serve();
+    ScriptedUdpPeer peer(network, 0x0b000007, server_at, 5);
+    ASSERT_TRUE(peer.agree(identity.public_key()));
+    peer.send(peer.sealed(4, {}));
+    network.run_for(10ms);
+    ASSERT_EQ(there.size(), 1u);
+    Channel& link = *there[0]->channel;
+    for (int i = 0; i < 3; ++i) link.send(Bytes(100, 1));
+    network.run_for(1ms);
+    const std::size_t queued = link.unsent_bytes();
+    ASSERT_EQ(queued, 300u);
+    std::uint64_t refused = 0;
+    const Bytes ones(32, 255);
+    // The server has sent fewer than 50 packets, and three segments.
+    for (const std::uint64_t n : {50u, 200u, 0x4000u, 0x7fffu, 0x8000u, 0xff00u})
+        for (const RudpPacket& packet : {RudpPacket().bitmap(n, ones, 7), RudpPacket().bitmap(n, {}, 0), RudpPacket().list({n}), RudpPacket().list({0, n}),
+                                         RudpPacket().list({0, 1, 2, n}), RudpPacket().list({0}).una(4), RudpPacket().una((n & 0x7ff0) + 4)}) {
+            peer.send(peer.sealed(4, packet.bytes()));
+            network.turn(), network.turn();
+            ASSERT_EQ(link.stats().refused, ++refused) << n;
+            ASSERT_EQ(link.unsent_bytes(), queued) << n;
+        }
+    EXPECT_EQ(there[0]->closed, "");
+    peer.send(peer.sealed(4, RudpPacket().una(3).bytes()));
+    network.run_for(10ms);
+    EXPECT_EQ(link.unsent_bytes(), 0u);
+}
+
+/// Numbers of packets that jump as far as the wire can say, through many keys: the link follows, at no cost.
+TEST_F(UdpHostileTest, packet_numbers_that_wrap_and_jump_are_followed) {
+    serve();
+    ScriptedUdpPeer peer(network, 0x0b000007, server_at, 5);
+    ASSERT_TRUE(peer.agree(identity.public_key()));
+    peer.send(peer.sealed(4, {}));
+    network.run_for(10ms);
+    ASSERT_EQ(there.size(), 1u);
+    there[0]->echoes = false;
+    const std::uint8_t word[] = {7};
+    std::uint64_t segment = 0;
+    // 100 at a time within one byte of number, then over 2^16 and keys of 2^20 packets with two and four bytes.
+    for (const auto& [step, bytes, rounds] : {std::tuple(100u, 1u, 50u), std::tuple(30'000u, 2u, 10u), std::tuple(200'000u, 4u, 12u)})
+        for (unsigned i = 0; i < rounds; ++i) {
+            for (unsigned n = 1; n < step; ++n) (void)peer.sealed(4, {}, 4);
+            peer.send(peer.sealed(4, RudpPacket().segment(segment++, word).bytes(), bytes));
+            network.run_for(2ms);
+            ASSERT_EQ(there[0]->heard.size(), segment) << step << " " << i;
+        }
+    EXPECT_GT(peer.sealer->next_number(), 2u << 20);
+    EXPECT_EQ(there[0]->channel->stats().refused, 0u);
+    EXPECT_EQ(there[0]->closed, "");
+}
+
+/// Peers with keys that send for ever: messages without end, holes, repairs, messages for who does not read. Each costs
+/// what its limits say; others do not notice.
+TEST_F(UdpHostileTest, peers_with_keys_stay_within_their_limits) {
+    serve();
+    ASSERT_EQ(connect(), "");
+    talk(3);
+    const Bytes one(1, 7), full(1120, 7);
+    const std::vector<std::function<Bytes(std::uint64_t)>> floods = {
+        [&](std::uint64_t i) { return RudpPacket().segment(i, full, i == 0, false).bytes(); },
+        [&](std::uint64_t i) { return RudpPacket().segment(i, one, i == 0, false).bytes(); },
+        [&](std::uint64_t i) { return RudpPacket().ordered_segment(1 + i % 1023, full, 0, 1).bytes(); },
+        [&](std::uint64_t i) { return RudpPacket().repair(i % 1000, static_cast<unsigned>(1 + i % 8), full).bytes(); },
+        [&](std::uint64_t i) { return RudpPacket().unreliable(i, one).unreliable(i + 1, one).segment(i * 1000, one).bytes(); },
+        [&](std::uint64_t i) { return RudpPacket().segment(i, one).flags(8).bytes(); },
+        [&](std::uint64_t i) { return RudpPacket().segment(i, full).flags(16).bytes(); },
+    };
+    std::vector<std::unique_ptr<ScriptedUdpPeer>> peers;
+    for (std::uint32_t i = 0; i < 2 * floods.size(); ++i) {
+        peers.push_back(std::make_unique<ScriptedUdpPeer>(network, 0x0c000000 + i, server_at, i));
+        ASSERT_TRUE(peers.back()->agree(identity.public_key()));
+        peers.back()->send(peers.back()->sealed(4, {}));
+        network.turn(), network.turn();
+        ASSERT_EQ(there.size(), 2 + i);
+        there.back()->echoes = false;
+        if (i % 2) there.back()->channel->pause(true);
+    }
+    const std::size_t memory = mallinfo2().uordblks;
+    for (std::uint64_t i = 0; i < attacks / 100; ++i) {
+        for (std::size_t p = 0; p < peers.size(); ++p) {
+            peers[p]->send(peers[p]->sealed(4, floods[p / 2](i)));
+            peers[p]->got.clear();
+        }
+        network.turn(i % 8 == 7 ? 1ms : 0ms);
+        for (auto& end : there) end->heard.clear();
+    }
+    const UdpConfig limits;
+    EXPECT_LE(mallinfo2().uordblks, memory + peers.size() * (2 * limits.max_message_bytes + (256 << 10) + (3 << 20)));
+    EXPECT_EQ(there[0]->closed, "");
+    EXPECT_EQ(server->counters().moved, 0u);
+    here[0]->heard.clear();
+    talk(5);
+    ASSERT_TRUE(network.run_until([&] { return here[0]->heard.size() == 5; }));
+    peers.clear();
+    network.run_for(12s, 10ms);
+    EXPECT_EQ(server->links(), 1u) << "silence ends them";
+    EXPECT_LE(mallinfo2().uordblks, memory + 5 * (1 << 20)) << "what the pool keeps";
 }
 
 TEST_F(UdpHostileTest, a_link_follows_nobody_but_its_client) {

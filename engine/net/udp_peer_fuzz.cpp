@@ -1,8 +1,11 @@
 #include <cstdlib>
+#include <gyre/net/detail/fuzzed_rudp.hpp>
 #include <gyre/net/detail/scripted_udp_peer.hpp>
 #include <gyre/net/udp.hpp>
 
 using namespace gyre;
+using net::detail::FuzzInput;
+using net::detail::RudpPacket;
 using net::detail::ScriptedNetwork;
 using net::detail::ScriptedUdpPeer;
 
@@ -28,7 +31,7 @@ struct End : net::ChannelHandler {
 /// A hostile peer that holds the key: what it likes, well sealed. It ends its own link at most.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     static const secure::Identity identity(secure::Key(secure::Seed{1}));
-    BytesView bytes(data, size);
+    FuzzInput in{{data, size}};
     ScriptedNetwork network;
     ScriptedNetwork::Host far(network, 0x0a000001, 1);
     std::vector<std::unique_ptr<End>> there;
@@ -45,36 +48,65 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!peer.agree(identity.public_key()) || !honest.agree(identity.public_key())) std::abort();
     honest.send(honest.sealed(4, {}));
     network.turn();
-    while (bytes.size() >= 3) {
-        const unsigned what = bytes[0];
-        const std::size_t length = std::min<std::size_t>(bytes[1] | (bytes[2] & 3u) << 8, bytes.size() - 3);
-        Bytes plain(bytes.begin() + 3, bytes.begin() + 3 + static_cast<std::ptrdiff_t>(length));
-        bytes = bytes.subspan(3 + length);
-        // The fuzzer need not guess a link's conv, commands and lengths each time.
-        if (what & 1 && plain.size() >= 24) {
-            std::memcpy(plain.data(), &peer.id, 4);
-            plain[4] = static_cast<std::uint8_t>(81 + plain[4] % 4);
-            const auto rest = static_cast<std::uint32_t>(plain.size() - 24);
-            std::memcpy(plain.data() + 20, &rest, 4);
+    std::uint64_t said = 0, expected = 0;  // sealed packets for the peer; its next segment
+    struct Unhook {
+        ScriptedNetwork& network;
+        ~Unhook() { network.on_send = {}; }
+    } unhook{network};  // ports that go say so
+    network.on_send = [&](const ScriptedNetwork::Datagram& one) {
+        said += one.to == peer.address() && one.bytes[0] >> 4 >= 4;
+        return true;
+    };
+    std::vector<Bytes> capture;
+    while (!in.empty()) {
+        const unsigned what = in.u8(), how = in.u8();
+        switch (what & 7) {
+            case 0: {  // of any kind
+                const BytesView plain = in.bytes(in.u8() * (what & 8 ? 5u : 1u));
+                capture.push_back(peer.sealed(4 + (how >> 2 & 3), plain.first(std::min<std::size_t>(plain.size(), 1175)), 1 + (how & 3)));
+                break;
+            }
+            case 1:  // again
+                if (!capture.empty()) capture.push_back(capture[how % capture.size()]);
+                break;
+            case 2:
+                honest.send(honest.sealed(4, {}));
+                network.turn(std::chrono::milliseconds(how));
+                continue;
+            case 3:
+                for (std::size_t i = 1; i < there.size(); ++i)  // the first is the honest one
+                    if (there[i]->channel) there[i]->channel->pause(how & 1);
+                continue;
+            case 4:  // numbers jump
+                for (unsigned n = how * 64u; n > 0; --n) (void)peer.sealed(4, {}, 1);
+                continue;
+            default: {
+                const Bytes plain = fuzzed_packet(in, said, expected);
+                capture.push_back(peer.sealed(4, BytesView(plain).first(std::min<std::size_t>(plain.size(), 1175)), 1 + (how & 3)));
+            }
         }
-        const Bytes packet = peer.sealed(what & 2 ? 4 : 4 + (what >> 2 & 3), plain, 1 + (what >> 4 & 3));
-        if (what & 64) network.inject({0x0b000003, 77}, at, packet);  // from elsewhere
-        else peer.send(packet);
-        if (what & 128) {
-            network.turn(std::chrono::milliseconds(length));
-            if (!there.empty() && there.back()->channel) there.back()->channel->pause(false);
-        }
+        if (capture.empty()) continue;
+        if (what & 64) network.inject({0x0b000003, 77}, at, capture.back());  // from elsewhere
+        else peer.send(capture.back());
+        if (what & 128) network.turn();
     }
     network.run_for(30ms);
     if (server->links() == 0 || server->links() > 2) std::abort();
     std::erase_if(there, [](auto& end) { return end->closed; });
-    // Another link still works: PUSH 0 of one byte is echoed.
+    // Another link still works: what it says comes back.
     honest.got.clear();
-    Bytes push(25);
-    std::memcpy(push.data(), &honest.id, 4);
-    push[4] = 81, push[6] = 128, push[20] = 1, push[24] = 9;
-    honest.send(honest.sealed(4, push));
+    const std::uint8_t word[] = {9};
+    honest.send(honest.sealed(4, RudpPacket().segment(0, word).bytes()));
     network.run_for(30ms);
-    if (honest.got.empty()) std::abort();
+    bool echoed = false;
+    for (Bytes& one : honest.got) {
+        const auto packet = honest.opener->open(one, 5, (one[0] & 3u) + 1);
+        const auto read = packet ? net::rudp::read_packet(packet->plain) : Result<net::rudp::Packet>(Error(errc::bad_data, ""));
+        if (!read) continue;
+        net::rudp::Frame frame;
+        for (BytesView rest = read->frames; !rest.empty() && read_frame(rest, frame);)
+            echoed |= frame.kind == net::rudp::FrameClass::segment && frame.record.payload.size() == 1 && frame.record.payload[0] == 9;
+    }
+    if (!echoed) std::abort();
     return 0;
 }
