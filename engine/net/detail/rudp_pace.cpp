@@ -45,6 +45,7 @@ void Pace::lost(std::size_t bytes, TimePoint now) {
     // A queue that drops most of what comes lets few samples through: this is not left to a cycle.
     const float all = static_cast<float>(cycle_lost_) + static_cast<float>(cycle_acked_);
     if (all < 20 * unit_ || static_cast<float>(cycle_lost_) * 2 < all) return;
+    cycle_acked_ = cycle_lost_ = 0;
     shrink(0, now);
 }
 
@@ -92,8 +93,7 @@ float Pace::target() const {
 
 /// Bytes in flight that the most of late needs, lost ones too.
 float Pace::used() const {
-    return peak_ / (1 - std::min(loss_, 0.25F)) *
-           ((competing_ ? smooth_ : base() + target()) + jump_);
+    return peak_ / (1 - loss_) * ((competing_ ? smooth_ : base() + target()) + jump_);
 }
 
 float Pace::floor() const {
@@ -138,21 +138,10 @@ void Pace::measure_rate(std::size_t bytes, TimePoint now) {
 void Pace::judge(TimePoint now) {
     standing_ = cycle_low_;
     const float delay = std::max(standing_ - base(), 0.0F), aim = target();
-    const float all = static_cast<float>(cycle_lost_) + static_cast<float>(cycle_acked_);
-    const bool enough = all > 12 * unit_;  // To tell of loss.
-    if (enough) loss_ += (static_cast<float>(cycle_lost_) / all - loss_) / 16;
+    judge_loss();
     crowded_ = delay > aim * (crowded_ ? 0.6F : 1.3F);
-    // A queue too short to be seen: what does not arrive is not sent.
-    if (enough && static_cast<float>(cycle_lost_) > 0.1F * all + 2 * unit_ && peak_ > 0) {
-        const float carried = std::max((limited_ ? 1.3F : 3.0F) * used(), floor());
-        if (window_ > carried) window_ = carried, starting_ = false, step_ = 1, bound_window();
-    }
     if (competing_ && (delay < aim || now > compete_until_)) competing_ = false;
-    if (competing_) {
-        if (enough && static_cast<float>(cycle_lost_) > 2 * loss_ * all + unit_)
-            window_ *= 0.7F, bound_window();
-        return begin_cycle(now);
-    }
+    if (competing_) return begin_cycle(now);
     // Who waits for nothing and gets through what it sends makes no queue.
     if (delay > aim && (limited_ || overload_)) return shrink(delay, now);
     cuts_ = 0;
@@ -167,6 +156,28 @@ void Pace::judge(TimePoint now) {
         rises_ = 2;
     }
     begin_cycle(now);
+}
+
+/// A queue too short to be seen shows by its loss: more is lost than when less was sent.
+void Pace::judge_loss() {
+    const auto lost = static_cast<float>(cycle_lost_),
+               all = lost + static_cast<float>(cycle_acked_);
+    if (all < std::max(48 * unit_, window_)) return;
+    const float share = lost / all;
+    cycle_acked_ = cycle_lost_ = 0;
+    if (was_cut_ && limited_) {
+        loss_ = std::min(loss_ + (share - loss_) / 2, 0.3F);
+        was_cut_ = false;
+    }
+    loss_ = std::min(loss_ * 0.98F, share + 0.05F);
+    if (share < (limited_ ? std::max(loss_ + 0.12F, 0.25F) : 0.40F)) return;
+    const float carried = 0.95F * peak_ / (1 - loss_) * std::max(base(), smooth_ - target());
+    window_ = std::min(window_, std::max({carried, window_ / 2, limited_ ? 0 : floor()}));
+    starting_ = false;
+    was_cut_ = true;
+    step_ = 1;
+    rises_ = 0;
+    bound_window();
 }
 
 void Pace::grow(std::size_t bytes) {
@@ -195,6 +206,7 @@ void Pace::shrink(float delay, TimePoint now) {
     window_ = std::min(window_, to);
     bound_window();
     starting_ = rising_ = false;
+    was_cut_ = true;
     step_ = 1;
     rises_ = 0;
     valid_from_ = now + of_seconds(delay);
@@ -215,8 +227,6 @@ void Pace::begin_cycle(TimePoint now) {
     cycle_at_ = now;
     cycle_low_ = never;
     cycle_samples_ = 0;
-    if (cycle_acked_ + cycle_lost_ > 12 * static_cast<std::uint32_t>(unit_))
-        cycle_acked_ = cycle_lost_ = 0;
     limited_ = false;
 }
 

@@ -51,6 +51,7 @@ private:
     void sample(float rtt, std::size_t bytes, TimePoint now);
     void measure_rate(std::size_t bytes, TimePoint now);
     void judge(TimePoint now);
+    void judge_loss();
     void grow(std::size_t bytes);
     void shrink(float delay, TimePoint now);
     void compete(TimePoint now);
@@ -69,7 +70,7 @@ private:
     float window_ = window_start;
     float unit_ = packet_bytes_max;  ///< Usual packet.
     float rate_ = 0, peak_ = 0;      ///< Delivered a second, lately; the most of it, fading.
-    float loss_ = 0;                 ///< Long-term share.
+    float loss_ = 0;                 ///< Share that is lost when too little is sent for a queue.
     float step_ = 1;                 ///< Packets the window grows by in a round trip.
     std::uint32_t rate_bytes_ = 0, rate_sent_ = 0, rate_lost_ = 0, cycle_acked_ = 0,
                   cycle_lost_ = 0;
@@ -79,8 +80,8 @@ private:
     TimePoint compete_until_{};
     std::uint16_t cycle_samples_ = 0;
     std::uint8_t rises_ = 0, cuts_ = 0;
-    bool starting_ = true, rising_ = true, limited_ = false, overload_ = false, competing_ = false,
-         crowded_ = false;
+    bool starting_ = true, rising_ = true, was_cut_ = false, limited_ = false, overload_ = false,
+         competing_ = false, crowded_ = false;
 
     static constexpr float never = 1e9F;
 };
