@@ -97,7 +97,7 @@ float Pace::used() const {
 }
 
 float Pace::floor() const {
-    return smooth_ > base() + target() ? unit_ : floor_of_loss;
+    return limited_ || smooth_ > base() + target() ? unit_ : floor_of_loss;
 }
 
 void Pace::sample(float rtt, std::size_t bytes, TimePoint now) {
@@ -172,7 +172,7 @@ void Pace::judge_loss() {
     loss_ = std::min(loss_ * 0.98F, share + 0.05F);
     if (share < (limited_ ? std::max(loss_ + 0.12F, 0.25F) : 0.40F)) return;
     const float carried = 0.95F * peak_ / (1 - loss_) * std::max(base(), smooth_ - target());
-    window_ = std::min(window_, std::max({carried, window_ / 2, limited_ ? 0 : floor()}));
+    window_ = std::min(window_, std::max({carried, window_ / 2, floor()}));
     starting_ = false;
     was_cut_ = true;
     step_ = 1;
