@@ -85,7 +85,7 @@ Result<> Rudp::Impl::input(std::uint64_t number, BytesView plain, TimePoint now)
     if (packet->asks_for_ack && waits_for_reader && in_bytes + packet->frames.size() > config.max_received_bytes) return {};
     ++counted.datagrams_received;
     counted.bytes_received += plain.size() + datagram_overhead;
-    if (packet->acks != AckKind::none || packet->has_una) take_acks(*packet, number >= got_end, now);
+    if (packet->acks != AckKind::none || packet->has_una) take_acks(*packet, number, now);
     if (number + 1 >= got_end) {
         if (peer_full && !packet->full) full_ask_at = never;
         peer_full = packet->full;

@@ -112,7 +112,7 @@ struct Rudp::Impl final : rudp::KnownRecords {
     Result<> send(BytesView message, Delivery how, TimePoint now);
     Result<> send_loose(BytesView message, Delivery how);
     bool sensible_acks(const rudp::Packet& packet) const;
-    void take_acks(const rudp::Packet& packet, bool in_order, TimePoint now);
+    void take_acks(const rudp::Packet& packet, std::uint64_t number, TimePoint now);
     void acked_packet(std::uint64_t number, TimePoint now, bool newest, std::size_t& bytes);
     void acked_segment(std::uint64_t number);
     void detect(TimePoint now);
@@ -179,7 +179,7 @@ struct Rudp::Impl final : rudp::KnownRecords {
     std::uint64_t una = 0, next = 0;
     std::uint64_t settled = 0, packets_end = 0;
     std::uint64_t newest_acked = 0;  // one above; 0: none
-    TimePoint newest_acked_sent{}, last_ack{}, last_stall{};
+    TimePoint newest_acked_sent{}, first_acked_sent{}, last_ack{}, last_stall{};
     TimePoint told_at{};          // when the peer last said what it has,
     std::uint64_t told_from = 0;  // of packets from this one on
     std::uint64_t last_sent_end = 0;  // one above the highest segment that was sent

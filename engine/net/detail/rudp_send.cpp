@@ -112,17 +112,18 @@ bool Rudp::Impl::sensible_acks(const Packet& packet) const {
     return true;
 }
 
-void Rudp::Impl::take_acks(const Packet& packet, bool in_order, TimePoint now) {
+void Rudp::Impl::take_acks(const Packet& packet, std::uint64_t number, TimePoint now) {
+    const bool in_order = number >= got_end;
     const std::size_t before = in_flight;
     const std::uint64_t end = output.next_number();
     std::size_t bytes = 0;
-    Duration rtt{};
+    Duration rtt{}, delay{};
+    first_acked_sent = now;
     if (packet.acks != AckKind::none) {
         const std::uint64_t newest = whole(end - 1, packet.newest);
         if (const Sent* const one = sent_packet(newest); one && !one->acked && packet.delay != delay_unknown) {
-            const Duration delay = packet.delay * delay_unit_us * 1us;
+            delay = packet.delay * delay_unit_us * 1us;
             rtt = std::max<Duration>(now - one->sent - delay, 1us);
-            path.measured(rtt, delay);
         }
         if (packet.acks == AckKind::bitmap) {
             acked_packet(newest, now, true, bytes);
@@ -138,6 +139,12 @@ void Rudp::Impl::take_acks(const Packet& packet, bool in_order, TimePoint now) {
             for (std::size_t i = 0; i < packet.list.size(); i += 2) acked_packet(whole(end - 1, read_u16(packet.list.data() + i)), now, i == 0, bytes);
         }
     }
+    // Those before the newest waited for it, unless a packet that told of them was lost.
+    if (number == got_end) delay = std::max(delay, now - first_acked_sent - rtt);
+    if (rtt > Duration::zero()) path.measured(rtt, delay);
+    // Those before the newest waited for it, unless a packet that told of them was lost.
+    if (number == got_end) delay = std::max(delay, now - first_acked_sent - rtt);
+    if (rtt > Duration::zero()) path.measured(rtt, delay);
     if (packet.has_una) {
         const std::uint64_t upto = whole(una, packet.una);
         for (std::uint64_t n = una; static_cast<std::int64_t>(upto - n) > 0; ++n) acked_segment(n);
@@ -164,6 +171,7 @@ void Rudp::Impl::acked_packet(std::uint64_t number, TimePoint now, bool newest, 
     } else {
         in_flight -= one->bytes;
         bytes += one->bytes;
+        first_acked_sent = std::min(first_acked_sent, one->sent);
     }
     one->acked = true;
     if (number >= newest_acked) {
