@@ -194,7 +194,9 @@ void Pace::grow(std::size_t bytes) {
 void Pace::shrink(float delay, TimePoint now) {
     float to = window_ / 2;
     if (delay > 0) {
-        to = std::max({to, window_ * 0.95F * base() / (base() + delay), 0.7F * peak_ * standing_});
+        // Where a packet takes long, the next look at the queue comes late: there it is emptied slowly.
+        const float packet = peak_ > 0 ? std::min(unit_ / peak_, 0.1F) : 0;
+        to = std::max({to, window_ * 0.95F * base() / (base() + delay), (0.6F + packet) * peak_ * standing_});
         if (cuts_ == 0) standing_at_cut_ = standing_, window_at_cut_ = window_;
         // What cuts do not move is no queue of ours.
         if (++cuts_ > 8 || (cuts_ > 4 && standing_ > 0.85F * standing_at_cut_)) return compete(now);
