@@ -411,6 +411,30 @@ TEST_F(RudpHostileTest, a_message_above_the_limit_ends_the_link_whichever_way_it
     }
 }
 
+/// Each of many tiny repairs costs as much time as a whole packet: most of them are passed over.
+TEST_F(RudpHostileTest, a_packet_full_of_repairs_costs_no_more_than_a_few) {
+    open();
+    const Bytes one(1, 7), symbol(3, 9);
+    ASSERT_TRUE(b->rudp.input(0, RudpPacket().segment(2, one).bytes(), now));
+    const Bytes record{1, 0x30, 7};
+    Bytes repair(3);
+    rudp::add_scaled(repair, record, rudp::coefficient(1, 16, 0));
+    RudpPacket packet;
+    for (int i = 0; i < 16; ++i) packet.repair(2, 1, symbol);  // of what is there
+    packet.repair(0, 1, repair);
+    ASSERT_TRUE(b->rudp.input(1, packet.bytes(), now));
+    Bytes message;
+    EXPECT_EQ(b->rudp.stats().recovered, 0u);
+    repair.assign(3, 0);
+    rudp::add_scaled(repair, record, rudp::coefficient(2, 15, 0));
+    packet = {};
+    for (int i = 0; i < 15; ++i) packet.repair(2, 1, symbol);
+    packet.repair(0, 1, repair);
+    ASSERT_TRUE(b->rudp.input(2, packet.bytes(), now));
+    EXPECT_EQ(b->rudp.stats().recovered, 1u);
+    EXPECT_TRUE(b->rudp.receive(message));
+}
+
 /// A reader that stops and goes on, messages of the largest size behind others, through losses: nothing gets stuck.
 TEST_F(RudpHostileTest, a_full_receiver_still_takes_what_it_lacks) {
     RudpConfig with;

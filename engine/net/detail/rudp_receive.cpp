@@ -7,6 +7,7 @@ using namespace rudp;
 
 namespace {
 
+constexpr unsigned repairs_max = 16;               // of one packet; no sender has use for more, and each costs time
 constexpr std::uint64_t history = 16;              // segments kept below those expected, for repairs to count on
 constexpr std::size_t full_held_bytes = 64 << 10;  // waiting for a reader that is held
 constexpr std::size_t ack_now_bytes = 2'400;
@@ -38,7 +39,7 @@ void Rudp::Impl::take_frames(std::uint64_t packet, BytesView frames) {
     }
     // What stands in this packet is known before its repairs are read.
     for (BytesView rest = frames; !rest.empty() && read_frame(rest, frame);)
-        if (frame.kind == FrameClass::repair)
+        if (frame.kind == FrameClass::repair && repairs < repairs_max)
             decoder.repair(packet, repairs++, whole(near, frame.number), frame.span, frame.bytes, *this);
     take_recovered();
 }
