@@ -6,6 +6,7 @@ add_test(NAME check_arrows_test COMMAND Python3::Interpreter ${tools}/check_arro
 add_test(NAME bench_test COMMAND Python3::Interpreter ${tools}/bench_test.py)
 add_test(NAME check_docs COMMAND Python3::Interpreter ${tools}/check_docs.py ${PROJECT_SOURCE_DIR})
 add_test(NAME check_docs_test COMMAND Python3::Interpreter ${tools}/check_docs_test.py)
+add_test(NAME rudp_test COMMAND Python3::Interpreter ${tools}/rudp_test.py)
 
 # A broken compiler is refused with the reason; the second test asks the compiler itself where there is one.
 add_test(NAME refuses_gcc_12 COMMAND ${CMAKE_COMMAND}
@@ -18,7 +19,7 @@ if(GYRE_GXX_12)
     list(APPEND refusals refuses_this_gcc_12)
 endif()
 set_tests_properties(${refusals} PROPERTIES PASS_REGULAR_EXPRESSION "miscompiles[ \n]+coroutines[ \n]+silently")
-set_tests_properties(check_arrows check_arrows_test bench_test check_docs check_docs_test ${refusals} PROPERTIES LABELS check TIMEOUT 60)
+set_tests_properties(check_arrows check_arrows_test bench_test check_docs check_docs_test rudp_test ${refusals} PROPERTIES LABELS check TIMEOUT 60)
 
 # A project outside of this repository installs Gyre, finds it and loads the module it built.
 if(NOT GYRE_SANITIZE)

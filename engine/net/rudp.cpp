@@ -71,7 +71,7 @@ Rudp::Impl::~Impl() {
 }
 
 Result<> Rudp::Impl::input(std::uint64_t number, BytesView plain, TimePoint now) {
-    if (broken) return Error(errc::bad_data, broken);
+    if (broken) return Error(broken->code, broken->why);
     const auto packet = read_packet(plain);
     const bool sensible = packet && sensible_acks(*packet) && sensible_numbers(packet->frames);
     if (!sensible) {
@@ -92,7 +92,7 @@ Result<> Rudp::Impl::input(std::uint64_t number, BytesView plain, TimePoint now)
     }
     take_frames(number, packet->frames);
     received_packet(number, *packet, plain.size(), now);
-    if (broken) return Error(errc::too_large, broken);
+    if (broken) return Error(broken->code, broken->why);
     return {};
 }
 

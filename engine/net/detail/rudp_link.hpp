@@ -78,6 +78,12 @@ struct In {
     }
 };
 
+/// Why nothing more will arrive.
+struct Broken {
+    std::string_view code;
+    const char* why;
+};
+
 template <class T>
 struct List {
     T* first = nullptr;
@@ -215,7 +221,7 @@ struct Rudp::Impl final : rudp::KnownRecords {
     rudp::List<rudp::In> ready;
     rudp::List<rudp::Loose> ready_loose;
     rudp::RepairDecoder decoder;
-    const char* broken = nullptr;  // why nothing more will arrive
+    const rudp::Broken* broken = nullptr;
     bool is_held = false, told_full = false;
     struct LooseIn {
         bool any = false;

@@ -14,6 +14,8 @@ constexpr std::size_t ack_now_bytes = 2'400;
 constexpr Duration ack_delay_min = 5ms, ack_delay_max = 50ms, ack_delay_alone = 20ms;
 constexpr std::size_t fresh_max = 512, older_max = 64;
 constexpr std::uint8_t una_told_after_recovery = 8;
+constexpr Broken no_message{errc::bad_data, "fragments that make no message"};
+constexpr Broken too_long{errc::too_large, "a message above the limit"};
 
 }  // namespace
 
@@ -97,11 +99,11 @@ void Rudp::Impl::take_segment(std::uint64_t number, const Record& record, std::u
 /// Moves on over what is there, and sees to it that fragments make messages.
 void Rudp::Impl::advance() {
     while (In* const in = find_in(expected)) {
-        if (in->begins != (open_begin == none)) return void(broken = "fragments that make no message");
+        if (in->begins != (open_begin == none)) return void(broken = &no_message);
         if (in->begins) open_begin = expected, open_bytes = 0;
         open_bytes += in->payload().size();
         if (open_bytes > config.max_message_bytes || expected - open_begin >= rudp::window)
-            return void(broken = "a message above the limit");
+            return void(broken = &too_long);
         if (in->ends) open_begin = none;
         ++expected;
     }
@@ -139,7 +141,7 @@ void Rudp::Impl::complete(std::uint64_t number) {
     }
     std::size_t bytes = 0;
     for (std::uint64_t n = begin; n <= end; ++n) bytes += find_in(n)->payload().size();
-    if (bytes > config.max_message_bytes) return void(broken = "a message above the limit");
+    if (bytes > config.max_message_bytes) return void(broken = &too_long);
     if (deliverable(begin)) return deliver(begin, end);
     find_in(begin)->blocked = true;
     ++blocked;
