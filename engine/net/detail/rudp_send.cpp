@@ -142,9 +142,6 @@ void Rudp::Impl::take_acks(const Packet& packet, std::uint64_t number, TimePoint
     // Those before the newest waited for it, unless a packet that told of them was lost.
     if (number == got_end) delay = std::max(delay, now - first_acked_sent - rtt);
     if (rtt > Duration::zero()) path.measured(rtt, delay);
-    // Those before the newest waited for it, unless a packet that told of them was lost.
-    if (number == got_end) delay = std::max(delay, now - first_acked_sent - rtt);
-    if (rtt > Duration::zero()) path.measured(rtt, delay);
     if (packet.has_una) {
         const std::uint64_t upto = whole(una, packet.una);
         for (std::uint64_t n = una; static_cast<std::int64_t>(upto - n) > 0; ++n) acked_segment(n);
