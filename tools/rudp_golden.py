@@ -141,6 +141,15 @@ def repairs():
                  b"two, which is longer", b"three", b"four")
     case.at(120)
 
+    for n in range(8):  # una goes with eight
+        case.arrives(5 + n, asked())
+        case.at(121 + n)
+
+    case = Case("repair_of_many_delivered")
+    row = [one(n, "%d" % n, ends=n > 2, begins=n in (0, 4, 5, 6, 7, 8)) for n in range(9)]
+    case.arrives(0, plain(*row[:8]), b"0123", b"4", b"5", b"6", b"7")
+    case.arrives(2, plain(repair_of(2, 0, row[1:])), b"8")
+
     case = Case("two_repairs")
     row = [one(n, "message %d" % n) for n in range(8)]
     lost = (1, 4, 5)

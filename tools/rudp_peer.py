@@ -7,6 +7,7 @@
     --acks bitmap|list     how it acknowledges
     --drop-in N            of the datagrams that arrive each N-th is dropped; --drop-out N: of those it sends
     --messages N           of the client, of each kind
+    --move                 the client goes on from another port halfway
 
 ADDRESS is HOST:PORT, keys are hex. `echo` prints `listening HOST:PORT`. At the end, which comes soon, each prints a line of
 JSON. Exit status 1: anything was not as those pages have it.
@@ -33,11 +34,15 @@ class Wire:
     """A socket that loses datagrams, one after the other so many."""
 
     def __init__(self, drop_in, drop_out):
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.move()
         self.drop = {"in": drop_in, "out": drop_out}
         self.seen = {"in": 0, "out": 0}
         self.dropped = {"in": 0, "out": 0}
         self.losing = False
+
+    def move(self):
+        """To a port that nobody knows; the old one is gone."""
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
     def drops(self, way):
         if not self.losing:
@@ -72,7 +77,7 @@ class Live:
         self.wire, self.end, self.own_id, self.peer, self.limit = wire, end, own_id, peer, limit
         self.sealer, self.opener = Sealer(send_key, peer_id), Opener(receive_key)
         self.closed = None
-        self.heard = []
+        self.heard, self.challenges = [], 0
         self.say(DATA, b"")
 
     def say(self, kind, plain, number_bytes=4):
@@ -98,13 +103,14 @@ class Live:
         if kind == CLOSE:
             self.closed = plain
         elif kind == CHALLENGE:
+            self.challenges += 1
             self.say(RESPONSE, plain)
 
     def turn(self, until=None):
         """Sends what is due, and receives one datagram if one comes in time."""
         now = time.monotonic()
         if now > self.limit:
-            raise Failed(f"took too long: {self.end.left()} bytes are left")
+            raise Failed(f"took too long: {self.end.left()} bytes are left, segment {self.end.lacking} lacks, {self.summary()}")
         for number, number_bytes, plain in self.end.flush(now):
             self.wire.send(self.sealer.seal(DATA, number, number_bytes, plain), self.peer)
         got = self.wire.receive(min(self.end.wake_at() or self.limit, until or self.limit, self.limit))
@@ -118,7 +124,7 @@ class Live:
     def summary(self):
         forms = sorted(("none", "bitmap", "few", "list")[form] for form in self.end.forms_heard)
         return {**self.end.count, "dropped_in": self.wire.dropped["in"], "dropped_out": self.wire.dropped["out"],
-                "heard_acks": forms, "rtt_ms": round(1000 * (self.end.srtt or 0), 2)}
+                "heard_acks": forms, "challenges": self.challenges, "rtt_ms": round(1000 * (self.end.srtt or 0), 2)}
 
 
 def dial(options, wire, limit):
@@ -220,7 +226,7 @@ class Check:
 
     def summary(self):
         loose = [len(self.heard[kind]) for kind in KINDS if kind[0] in (SEQUENCED, UNRELIABLE)]
-        if min(loose) < self.count / 10:
+        if min(loose) == 0:
             raise Failed(f"of {self.count} messages that may be lost, {loose} came back")
         return {"reliable": 3 * self.count, "loose": sum(loose)}
 
@@ -242,6 +248,8 @@ def run(options):
     check, sent, due = Check(options.messages), 0, time.monotonic()
     while not check.done() or end.left():
         while sent < options.messages and time.monotonic() >= due:
+            if options.move and sent == options.messages // 2:
+                wire.move()
             for kind, lane in KINDS:
                 end.send(message(kind, lane, sent), kind, lane)
             sent, due = sent + 1, due + 0.02
@@ -261,6 +269,7 @@ def main():
     parser.add_argument("--drop-in", type=int, default=0)
     parser.add_argument("--drop-out", type=int, default=0)
     parser.add_argument("--messages", type=int, default=60)
+    parser.add_argument("--move", action="store_true")
     try:
         run(parser.parse_args())
     except (Failed, Refused, Broken) as wrong:

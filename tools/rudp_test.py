@@ -142,8 +142,7 @@ class Constants(unittest.TestCase):
     def test_the_page_and_the_engine_have_the_same(self):
         source = "".join(path.read_text() for path in sorted((Path(__file__).resolve().parent.parent / "engine" / "net" / "detail").glob("rudp_*")))
         for name, value, said in (("fragment_bytes_max", 1120, "1 to 1120 bytes"), ("window", 1024, "una + 1024"), ("segments_max", 30, "At most 30 segments"),
-                                  ("delay_unit_us", 250, "units of 250 us"), ("max_span", 8, "1 to 8 of them"), ("history", 16, "at least 16 segments"),
-                                  ("una_told_after_recovery", 8, "at least 8 packets after"), ("older_max", 64, "up to 64 that"),
+                                  ("delay_unit_us", 250, "units of 250 us"), ("max_span", 8, "1 to 8 of them"), ("una_told_after_recovery", 8, "at least 8 packets after"), ("older_max", 64, "up to 64 that"),
                                   ("max_equations", 16, "16 equations")):
             self.assertIn(said, PAGE)
             self.assertRegex(source, rf"\b{name} = {value}\b", name)

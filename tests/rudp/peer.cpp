@@ -132,7 +132,7 @@ void client(const io::Endpoint& to, const std::string& key, bool list, unsigned 
     unsigned loose = 0;
     for (const Kind& kind : kinds) {
         const std::size_t got = heard[name(kind)].size();
-        if (!kind.reliable() && got < count / 10) fail("few came back of the messages that may be lost");
+        if (!kind.reliable() && got == 0) fail("none came back of the messages that may be lost");
         if (!kind.reliable()) loose += static_cast<unsigned>(got);
     }
     const net::LinkStats stats = line.channel->stats();
