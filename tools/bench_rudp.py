@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""RUDP beside KCP, replay, ENet and TCP: ./dev bench rudp.
+"""RUDP beside KCP, replay and ENet in virtual time, TCP and kcp-go in real time: ./dev bench rudp; 5 minutes.
 
     bench_rudp.py                   rows for bench.py: what bench/asked.json asks, then every cell of the matrix
     bench_rudp.py --write-docs      also writes the table of docs/rudp.md and docs/rudp_latency.svg
@@ -23,14 +23,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import bench
+import bench_link
+import rudp_docs
 
 PROGRAM = bench.BUILD / "bin" / "rudp_cells"
+REAL_TIME = bench.BUILD / "bin" / "rudp_real_time"
+REAL = {"tcp": "tcp:cubic", "kcp_go": f"kcp_go:{bench_link.GO}"}  # The kernel's TCP and kcp-go, in real time.
 KCP = ("kcp", "kcp_first")
 PROFILES = ("rudp_economy", "rudp_balanced", "rudp_urgent")
 CONTENDERS = (*KCP, "replay", "enet", *PROFILES)
 FORMS = ("rudp_balanced_list", "rudp_urgent_list", "rudp_balanced_off", "rudp_balanced_copies", "rudp_urgent_copies")
 SEEDS = range(1, 1 + bench.PAIRS)
-MARGIN = 1.05  # of --check: one seed, fewer messages
+MARGIN = 1.05  # of --check: few seeds
 
 # name: (traffic, link) or (traffic, link up, link down). What the figures are asked of.
 NAMED = {
@@ -138,6 +142,7 @@ def kcp_of(results, cell, index, figure):
 def samples_of(results, cell, profile):
     """Rows of one cell and profile: each figure once a seed."""
     name = f"{cell}_{profile.removeprefix('rudp_')}"
+    compares = all(kcp_of(results, cell, index, "p99") for index in range(len(results[cell, profile])))
     for index, result in enumerate(results[cell, profile]):
         whole = result["delivered"] == result["sent"] and not result["wrong"] and not result["failure"]
         if not whole and cell != "overload":
@@ -145,7 +150,7 @@ def samples_of(results, cell, profile):
                                           f"{result['wrong']} wrong; {result['failure']}"}
             continue
         for figure, unit in (("p50", "ms"), ("p99", "ms"), ("p999", "ms"), ("bytes", "x payload")):
-            peer = kcp_of(results, cell, index, figure)
+            peer = kcp_of(results, cell, index, figure) if compares else None
             yield {"name": f"{name}_{figure}", "value": result[figure], "unit": unit} | (
                 {"peer": "kcp", "peer_value": peer} if peer else {})
         for figure, unit in (("spurious", ""), ("goodput", ""), ("queue_p99", "ms")):
@@ -159,8 +164,9 @@ def asked():
 
 def check(program):
     """What is asked of the cells of COMMIT, and that every message arrives in all of them, once."""
-    seed = int(os.environ.get("GYRE_SEED", "1"))
-    results = run_all(program, COMMIT, (*KCP, *PROFILES), [seed], 10_000)
+    first = int(os.environ.get("GYRE_SEED", "1"))
+    seeds = range(first, first + 3)
+    results = run_all(program, COMMIT, (*KCP, *PROFILES), seeds)
     rows = [row for cell in COMMIT for profile in PROFILES for row in samples_of(results, cell, profile)]
     here = [entry for entry in asked() if entry["name"].split("_balanced")[0].split("_urgent")[0].split("_economy")[0] in COMMIT]
     for entry in here:
@@ -169,7 +175,7 @@ def check(program):
     rows = bench.rows_of(rows, here)
     wrong = [row for row in rows if row["met"] is False or "error" in row]
     bench.show([row for row in rows if row["met"] is not None or "error" in row])
-    print(f"GYRE_SEED={seed}: {len(wrong)} of {len(here)} figures not met, or messages lost" if wrong else "met")
+    print(f"GYRE_SEED={first}: {len(wrong)} of {len(here)} figures not met, or messages lost" if wrong else "met")
     return 1 if wrong else 0
 
 
@@ -200,8 +206,25 @@ def table(cells, contenders, seeds, most):
                        text(median("queue_p99"), ".0f"), "; ".join(missing[:2])).rstrip(), flush=True)
 
 
+def real_time(results):
+    """Adds those that cannot run in virtual time, one after the other; how late the machine was is beside them."""
+    for contender, program in REAL.items():
+        if contender == "kcp_go" and not bench_link.build_go():
+            continue
+        for cell in rudp_docs.PANELS:
+            traffic, *links = CELLS[cell]
+            done = subprocess.run([REAL_TIME, program, traffic, "20000", "1", "100", *links], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True)
+            if done.returncode:
+                print(json.dumps({"name": f"peer_{contender}", "error": done.stderr.strip()[-200:]}), flush=True)
+                break
+            results[cell, contender] = [result := json.loads(done.stdout)]
+            for figure, unit in (("p50", "ms"), ("p99", "ms"), ("p999", "ms"), ("bytes", "x payload"), ("lag_p99", "ms")):
+                print(json.dumps({"name": f"{cell}_{contender}_{figure}", "value": result[figure], "unit": unit}), flush=True)
+
+
 def build():
-    subprocess.run(["cmake", "--build", bench.BUILD, "--target", "rudp_cells"], check=True, stdout=sys.stderr)
+    subprocess.run(["cmake", "--build", bench.BUILD, "--target", "rudp_cells", "rudp_real_time"], check=True, stdout=sys.stderr)
 
 
 def has(contender):
@@ -234,10 +257,18 @@ def main():
     if "enet" not in contenders:
         print(json.dumps({"name": "peer_enet", "error": "no libenet here; Debian: apt-get install libenet-dev"}), flush=True)
     results = run_all(PROGRAM, CELLS, contenders, SEEDS)
+    results |= run_all(PROGRAM, NAMED, FORMS, SEEDS)
     for cell in CELLS:
         for profile in PROFILES:
             for sample in samples_of(results, cell, profile):
                 print(json.dumps(sample), flush=True)
+    for cell in NAMED:
+        for form in FORMS:
+            for sample in samples_of(results, cell, form):
+                print(json.dumps(sample), flush=True)
+    real_time(results)
+    if words.write_docs:
+        rudp_docs.write(bench.ROOT, results, {cell: CELLS[cell] for cell in (*NAMED, *OTHER)})
     return 0
 
 
