@@ -19,7 +19,7 @@ struct ClientRef {
 struct ClientLink {
     std::uint64_t session = 0;
     EntityId entity = 0;
-    std::string peer, transport;  ///< transport: tcp, udp or kcp.
+    std::string peer, transport;  ///< transport: tcp, rudp or kcp.
     double rtt_ms = 0, rtt_jitter_ms = 0;
     double loss = 0;  ///< Share of what was sent to the client that had to be sent again.
     std::uint64_t resent = 0, bytes_sent = 0, bytes_received = 0, messages_sent = 0, messages_received = 0;

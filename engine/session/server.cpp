@@ -50,7 +50,7 @@ public:
           own_metrics_(std::move(own)) {}
 
     Result<> listen();
-    Result<> listen_udp();
+    Result<> listen_udp(std::unique_ptr<net::UdpPort>& made, bool standard_kcp);
     void accept(std::unique_ptr<io::Stream> stream);
     void accept(std::unique_ptr<net::Channel> channel, io::Endpoint peer);
     void end(std::uint64_t session, const Error& reason) override;
@@ -63,7 +63,7 @@ public:
     std::function<void(Session&)> on_opened_;
     std::function<void(Session&, const Error&)> on_closed_;
     std::unique_ptr<io::Listener> listener_;
-    std::unique_ptr<net::UdpPort> udp_;  // outlives the sessions that came over it
+    std::unique_ptr<net::UdpPort> rudp_, kcp_;  // outlive the sessions that came over them
     std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
     std::unordered_map<std::string, TokenBucket> addresses_;
     std::size_t pending_ = 0;
@@ -105,17 +105,19 @@ Result<> Server::Impl::listen() {
                                    [this](std::unique_ptr<io::Stream> stream) { accept(std::move(stream)); });
         if (!listener) return listener.error();
         listener_ = std::move(*listener);
-        if (!config.udp && !config.standard_kcp) return {};
-        auto udp = listen_udp();
+        auto udp = config.rudp ? listen_udp(rudp_, false) : Result<>{};
+        if (udp && config.standard_kcp) udp = listen_udp(kcp_, true);
         // A port that is free for TCP may be taken for UDP: then another one.
         if (udp || left == 1 || !udp.error().is(errc::in_use)) return udp;
+        rudp_.reset();
     }
 }
 
-Result<> Server::Impl::listen_udp() {
+Result<> Server::Impl::listen_udp(std::unique_ptr<net::UdpPort>& made, bool standard_kcp) {
     net::UdpConfig udp;
     udp.at = listener_->local();
-    udp.standard_kcp = config.standard_kcp;
+    udp.standard_kcp = standard_kcp;
+    if (standard_kcp) udp.at.port = kcp_port(udp.at.port);
     udp.max_message_bytes = config.max_message_bytes;
     udp.max_unsent_bytes = 4 * config.max_unsent_bytes + config.max_message_bytes;
     udp.max_links = config.max_sessions + config.max_pending_handshakes;
@@ -129,7 +131,7 @@ Result<> Server::Impl::listen_udp() {
         accept(std::move(channel), std::move(peer));
     });
     if (!port) return port.error();
-    udp_ = std::move(*port);
+    made = std::move(*port);
     return {};
 }
 

@@ -22,6 +22,11 @@ namespace gyre::session {
 
 class Session;
 
+/// Where a server with `standard_kcp` speaks it: 1000 above the port of TCP, or below where that is too high.
+constexpr std::uint16_t kcp_port(std::uint16_t tcp_port) {
+    return static_cast<std::uint16_t>(tcp_port <= 64'535 ? tcp_port + 1000 : tcp_port - 1000);
+}
+
 /// What faces clients. Both ends must use the same max_message_bytes.
 struct ServerConfig {
     io::Endpoint endpoint;                      ///< Port 0: any free one, see Server::local().
@@ -30,9 +35,9 @@ struct ServerConfig {
     /// by themselves.
     std::optional<secure::Identity> identity;
     /// Reliable UDP at the same port number as TCP, sealed in the same way.
-    bool udp = false;
-    /// That port speaks plain KCP, as its other implementations do: what passes can be read, changed and
-    /// cut off by anybody on the way. For trusted networks.
+    bool rudp = false;
+    /// Plain KCP besides, as its other implementations speak it, at kcp_port() of TCP's: what passes can be read,
+    /// changed and cut off by anybody on the way. For trusted networks.
     bool standard_kcp = false;
     std::size_t max_message_bytes = 64 * 1024;  ///< [8 KiB, 1 MiB], of a frame.
     Duration handshake_limit = 5s;              ///< From accept to the answer.

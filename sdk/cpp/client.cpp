@@ -2,6 +2,7 @@
 #include <gyre/net/sealed_stream.hpp>
 #include <gyre/net/udp.hpp>
 #include <gyre/session/handshake.hpp>
+#include <gyre/session/server.hpp>
 #include <gyre_sdk/client.hpp>
 
 namespace gyre::sdk {
@@ -138,8 +139,11 @@ Task<std::unique_ptr<net::Channel>> open_channel(Link* link, ConnectOptions* opt
     config.max_message_bytes = options->max_message_bytes;
     config.idle_limit = options->dead_after;
     link->udp = net::UdpPort::open(io, std::move(config)).value();
-    if (options->transport == Transport::kcp)
-        co_return link->udp->connect_kcp(options->endpoint, static_cast<std::uint32_t>(io.random_u64())).value();
+    if (options->transport == Transport::kcp) {
+        io::Endpoint to = options->endpoint;
+        to.port = session::kcp_port(to.port);
+        co_return link->udp->connect_kcp(to, static_cast<std::uint32_t>(io.random_u64())).value();
+    }
     auto made = co_await link->udp->connect(options->endpoint, options->server_key, std::move(greeting), options->connect_limit);
     co_return std::move(made.channel);
 }

@@ -16,8 +16,8 @@ class Link;
 /// All but kcp are sealed.
 enum class Transport : std::uint8_t {
     tcp,
-    udp,  ///< Reliable UDP, at the port number of TCP.
-    kcp,  ///< Plain KCP, to servers with `standard_kcp`: nothing is sealed and no key is proven.
+    rudp,  ///< Reliable UDP, at the port number of TCP.
+    kcp,   ///< Plain KCP, to servers with `standard_kcp`: nothing is sealed and no key is proven.
 };
 
 struct ConnectOptions {

@@ -147,11 +147,11 @@ TEST(Client, plays_over_a_real_socket) {
 }
 
 TEST(Client, plays_over_reliable_udp_and_plain_kcp) {
-    for (const Transport transport : {Transport::udp, Transport::kcp}) {
+    for (const Transport transport : {Transport::rudp, Transport::kcp}) {
         io::Loop loop;
         Scope scope(loop.executor(), "test");
         auto config = at({"127.0.0.1", 0});
-        config.udp = true;
+        config.rudp = true;
         config.standard_kcp = transport == Transport::kcp;
         Gate gate(loop, scope, std::move(config));
         loop.run_task(play(&loop, &scope, &gate, transport));
@@ -160,13 +160,13 @@ TEST(Client, plays_over_reliable_udp_and_plain_kcp) {
 }
 
 TEST(Client, plays_over_a_bad_link) {
-    for (const Transport transport : {Transport::udp, Transport::kcp}) {
+    for (const Transport transport : {Transport::rudp, Transport::kcp}) {
         sim::World world({.seed = sim::test_seed()});
         auto& machine = world.machine("gate", "10.0.0.1");
         auto& phone = world.machine("phone", "10.0.0.2");
         world.link(phone, machine, sim::parse_link("rtt=60ms,loss=20%,reorder=5%,duplicate=5%").value());
         auto config = at({"10.0.0.1", 4000});
-        config.udp = true;
+        config.rudp = true;
         config.standard_kcp = transport == Transport::kcp;
         Gate gate(machine, machine.scope(), std::move(config));
         world.run(phone, play(&phone, &phone.scope(), &gate, transport));

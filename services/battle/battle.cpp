@@ -11,15 +11,15 @@ struct BattleConfig {
     std::string entity = "Match";
     std::uint32_t max_matches = 1000;
     std::uint32_t min_client_version = 0;
-    bool udp = true;
+    bool rudp = true;
     bool standard_kcp = false;
     static consteval auto describe() {
         return type<BattleConfig>("BattleConfig",
             field<&BattleConfig::entity>(about("described name of the type that runs a match; it is called by the name `Match`, so keep it")),
             field<&BattleConfig::max_matches>(live, about("at a time; beyond it the node refuses and the dispatcher asks another")),
             field<&BattleConfig::min_client_version>(live, about("older clients end `update_required`")),
-            field<&BattleConfig::udp>(about("reliable UDP at the port number of TCP, sealed as TCP is")),
-            field<&BattleConfig::standard_kcp>(about("that port speaks plain KCP instead: nothing is sealed or authenticated; for trusted networks only")));
+            field<&BattleConfig::rudp>(about("reliable UDP at the port number of TCP, sealed as TCP is")),
+            field<&BattleConfig::standard_kcp>(about("plain KCP besides, at the port number of TCP plus 1000: nothing is sealed or authenticated; for trusted networks only")));
     }
 };
 constexpr double calls_per_second = 120;
@@ -34,7 +34,7 @@ Task<> Battle::on_start() {
     session::ServerConfig server;
     server.calls_per_second = calls_per_second;
     server.min_client_version = settings.min_client_version;
-    server.udp = settings.udp;
+    server.rudp = settings.rudp;
     server.standard_kcp = settings.standard_kcp;
     server.max_handshakes_per_ip_per_second = 0;
     door().open<&Battle::admit, &Battle::joined, &Battle::left, &Battle::enter>(

@@ -15,7 +15,7 @@ struct GateConfig {
     std::uint32_t max_sessions = 10'000;
     std::uint32_t calls_per_second = 100;
     std::uint32_t min_client_version = 0;
-    bool udp = true;
+    bool rudp = true;
     bool standard_kcp = false;
     std::string home_role = "lobby";
     static consteval auto describe() {
@@ -23,8 +23,8 @@ struct GateConfig {
             field<&GateConfig::max_sessions>(live, about("clients at a time; beyond it: `overloaded`")),
             field<&GateConfig::calls_per_second>(live, about("of one client; excess calls end `overloaded`; 0: no limit")),
             field<&GateConfig::min_client_version>(live, about("older clients end `update_required`")),
-            field<&GateConfig::udp>(about("reliable UDP at the port number of TCP, sealed as TCP is")),
-            field<&GateConfig::standard_kcp>(about("that port speaks plain KCP instead: nothing is sealed or authenticated; for trusted networks only")),
+            field<&GateConfig::rudp>(about("reliable UDP at the port number of TCP, sealed as TCP is")),
+            field<&GateConfig::standard_kcp>(about("plain KCP besides, at the port number of TCP plus 1000: nothing is sealed or authenticated; for trusted networks only")),
             field<&GateConfig::home_role>(about("role of the nodes that host what clients play")));
     }
 };
@@ -94,7 +94,7 @@ Task<> Gate::on_start() {
     server.max_sessions = settings.max_sessions;
     server.calls_per_second = settings.calls_per_second;
     server.min_client_version = settings.min_client_version;
-    server.udp = settings.udp;
+    server.rudp = settings.rudp;
     server.standard_kcp = settings.standard_kcp;
     server.max_handshakes_per_ip_per_second = 0;
     door().open<&Gate::admit, &Gate::opened, &Gate::closed, &Gate::enter>(std::move(server));

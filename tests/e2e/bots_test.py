@@ -80,7 +80,7 @@ class Bots(ClusterTest):
         self.assertGreaterEqual(report["matches_finished"], 1)
 
     def test_they_play_over_reliable_udp(self):
-        self.play_over("udp")
+        self.play_over("rudp")
 
     def test_they_play_over_plain_kcp(self):
         self.play_over("kcp", "--set", "gate.standard_kcp=true", "--set", "battle.standard_kcp=true")
