@@ -22,7 +22,7 @@ struct RudpConfig {
     Redundancy redundancy = Redundancy::coded;
     unsigned copies_max = 4;               ///< [1, 4], of one message, the first included.
     double extra_bytes_max = 1.3;          ///< [0, 4]. Share of first transmissions that may be sent ahead.
-    std::size_t repair_bytes_max = 256;    ///< [0, 1100]. Longer messages wait until they are known to be lost.
+    std::size_t repair_bytes_max = 512;    ///< [0, 1100]. Longer messages wait until they are known to be lost.
     Duration duplicate_after = 5ms;        ///< [0, 100 ms], of urgent messages.
     bool cap = true;                       ///< Paces, and yields when a queue grows on the way.
     std::size_t max_message_bytes = 1 << 20;

@@ -50,7 +50,8 @@ public:
     void counted(bool lost) {
         const float value = lost ? 1.f : 0.f;
         // Fast to believe in loss, slow to forget it.
-        loss_ += (value - loss_) / 256;
+        loss_ += (value - loss_) / static_cast<float>(counted_);
+        if (counted_ < 256) ++counted_;
         if (lost_before_) after_loss_ += (value - after_loss_) / 32;
         lost_before_ = lost;
     }
@@ -69,6 +70,7 @@ public:
 private:
     Duration srtt_{}, variance_{}, latest_{}, delay_ = 25ms, slack_{}, reorder_ = 1ms;
     float backoff_ = 1, loss_ = 0.01f, after_loss_ = 0;
+    std::uint16_t counted_ = 48;  // packets that loss_ is of: few at first, so that a new link learns quickly
     bool lost_before_ = false;
 };
 
