@@ -105,6 +105,9 @@ def table(results, cells):
         texts = []
         for contender in shown:
             names = ("kcp", "kcp_first") if contender == "kcp" else (contender,)
+            if not any((cell, name) in results for name in names):
+                texts.append("")
+                continue
             if not any(all(one["delivered"] == one["sent"] and not one["failure"] for one in results[cell, name]) for name in names):
                 texts.append("fails")
                 continue

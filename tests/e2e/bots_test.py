@@ -85,6 +85,21 @@ class Bots(ClusterTest):
     def test_they_play_over_plain_kcp(self):
         self.play_over("kcp", "--set", "gate.standard_kcp=true", "--set", "battle.standard_kcp=true")
 
+    def test_a_bad_link_shows_what_each_transport_makes_of_it(self):
+        self.up("--set", "gate.standard_kcp=true", "--set", "battle.standard_kcp=true", config=CONFIG)
+        done = self.gyre("bots", "--count", "6", "--duration", "4s", "--transport", "rudp", "--link", "rtt=60ms,loss=5%", "--json", timeout=100)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        reports = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual([report["transport"] for report in reports], ["rudp", "tcp", "kcp"])
+        for report in reports:
+            self.assertEqual((report["logins"], report["errors"]), (6, 0), report)
+            self.assertGreaterEqual(report["input_to_state_ms"]["p50"], 60)
+            self.assertGreaterEqual(report["rtt_ms"]["p50"], 60)
+            self.assertGreater(report["link_bytes"], 10_000)
+        table = [line.split() for line in done.stderr.splitlines()]
+        self.assertIn("INPUT_TO_STATE_MS", done.stderr)
+        self.assertEqual([words[0] for words in table if words and words[0] in ("rudp", "tcp", "kcp")], ["rudp", "tcp", "kcp"])
+
     def test_what_is_asked_wrongly_is_told(self):
         for told, words in (
             ("expected such as 30s", ["--duration", "soon"]),
@@ -94,6 +109,8 @@ class Bots(ClusterTest):
             ("no module of bots", ["--module", "gate", *NOWHERE]),
             ("no-port", ["--account", "no-port", "--gate", "localhost:1", "--server-key", "A" * 43]),
             ("is no server key", ["--server-key", "short"]),
+            ("loss=200%", ["--link", "loss=200%"]),
+            ("--only", ["--only", *NOWHERE]),
             ("--data", ["--data"]),
         ):
             with self.subTest(words):
