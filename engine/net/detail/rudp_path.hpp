@@ -35,7 +35,7 @@ public:
     }
     Duration deadline() const { return deadline(backoff_); }
     float patience() const { return backoff_; }
-    void expired() { backoff_ = std::min(backoff_ * 1.5f, 64.f); }
+    void expired() { backoff_ = std::min(backoff_ * 1.5f, 2.25f); }
     void heard() { backoff_ = 1; }
 
     /// A packet that counted as lost arrived: late by so much; overtaken by packets so much younger.

@@ -197,7 +197,7 @@ void Rudp::Impl::detect(TimePoint now) {
         const bool late = now >= one->sent + path.deadline(one->patience);
         const bool missing = n >= told_from && told_at >= one->sent + path.round_trip_max();
         if (!overtaken && !late && !missing) break;
-        lose(*one, !overtaken && !missing, now);
+        lose(*one, !overtaken, now);
         any = true;
         late_any |= !overtaken && !missing;
     }
@@ -404,7 +404,7 @@ bool Rudp::Impl::build(TimePoint now, bool data, bool repair) {
     }
     if (wide && !urgent && path.loss() < few_losses && redundant()) {
         // A packet of its own for some of them: few enough losses are left for the next packet to mend.
-        credit += std::min(1.0, 0.35 + 17 * path.loss());
+        credit += std::min(1.0, 0.35 + 19 * path.loss());
         if (credit >= 1) credit -= 1, urgent = true;
     }
     if (urgent && redundant()) repair_at = std::min(repair_at, now + config.duplicate_after);
@@ -504,7 +504,7 @@ void Rudp::Impl::add_repairs(Builder& packet, unsigned count, std::uint64_t befo
 
 /// More of them for what should have been acknowledged by now: the next packets may be lost as well.
 unsigned Rudp::Impl::overdue(std::uint64_t first, std::uint64_t end, TimePoint now) {
-    const Duration usual = path.latest() + path.peer_delay() + 2ms;
+    const Duration usual = path.latest() + path.peer_delay() * 3 / 5 + 2ms;  // the peer's delay is its longest
     unsigned repairs = 0;
     for (std::uint64_t n = first; n < end; ++n) {
         Out& out = *outs.at(n);
