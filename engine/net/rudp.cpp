@@ -29,7 +29,10 @@ Result<> Rudp::input(std::uint64_t number, BytesView plain, TimePoint now) { ret
 bool Rudp::broken() const { return impl_->broken != nullptr; }
 Result<> Rudp::send(BytesView message, Delivery how, TimePoint now) { return impl_->send(message, how, now); }
 bool Rudp::receive(Bytes& message) { return impl_->receive(message); }
-void Rudp::hold(bool held) { impl_->is_held = held; }
+void Rudp::hold(bool held) {
+    impl_->is_held = held;
+    if (!held && impl_->told_full) impl_->ack_at = TimePoint::min();  // there is room again: said at once
+}
 bool Rudp::held() const { return impl_->is_held; }
 TimePoint Rudp::update(TimePoint now) { return impl_->update(now); }
 void Rudp::ask() { impl_->ask_next = true; }

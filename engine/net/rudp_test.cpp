@@ -231,6 +231,9 @@ TEST_F(RudpTest, a_held_reader_stops_its_peer_and_loses_nothing) {
     EXPECT_TRUE(at_b.empty());
     EXPECT_GT(a->rudp.queued_bytes(), 200'000u);
     b->rudp.hold(false);
+    const std::size_t before = a->rudp.queued_bytes();
+    run(60ms);
+    EXPECT_LT(a->rudp.queued_bytes(), before) << "said at once";
     EXPECT_TRUE(run_until([&] { return at_b.size() == 60; }, 20s));
 }
 
