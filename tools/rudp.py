@@ -5,7 +5,7 @@ Neither sockets nor clocks. Sealing takes python3-dissononce and python3-cryptog
 from dataclasses import dataclass, field
 from typing import Optional
 
-PLAIN_BYTES, FRAGMENT_BYTES, WINDOW, SEGMENTS_MAX = 1175, 1120, 1024, 30
+PLAIN_BYTES, FRAGMENT_BYTES, LOOSE_BYTES, WINDOW, SEGMENTS_MAX = 1175, 1120, 1100, 1024, 30
 BITMAP_BYTES = (0, 1, 2, 3, 4, 8, 16, 32)
 NONE, BITMAP, FEW, LIST = range(4)
 ORDERED, UNORDERED, SEQUENCED, UNRELIABLE = range(4)
@@ -68,7 +68,7 @@ class Segment:
     data: bytes
     begins: bool = True
     ends: bool = True
-    order: Optional[tuple] = None  # (ORDERED or UNORDERED, lane, distance); none: ordered, lane 0, distance 1
+    order: Optional[tuple] = None  # (ORDERED, UNORDERED or SEQUENCED, lane, distance or loose number); none: ordered, lane 0, distance 1
     packet: Optional[int] = None  # that carried it last
 
     def record(self):
@@ -89,7 +89,7 @@ class Segment:
             raise Refused("segment")
         begins, ends = bool(head & 0x1000), bool(head & 0x2000)
         if head & 0x800:
-            if not begins or len(record) < 5 or record[2] > 0x1F:
+            if not begins or len(record) < 5 or record[2] > 0x2F:
                 raise Refused("order")
             order = (record[2] >> 4, record[2] & 15, int.from_bytes(record[3:5], "little"))
             at = 5
@@ -348,7 +348,8 @@ class End:
                 if self.ready(begin):
                     self.waiting.remove((begin, end))
                     self.delivered.add(end)
-                    heard.append(b"".join(self.records[n].data for n in range(begin, end + 1)))
+                    if self.newest(begin):
+                        heard.append(b"".join(self.records[n].data for n in range(begin, end + 1)))
                     progress = True
         self.forget()
         return heard
@@ -369,7 +370,24 @@ class End:
     def ready(self, begin):
         order, _, distance = self.records[begin].order or (ORDERED, 0, 1)
         before = begin - distance
-        return order == UNORDERED or distance == 0 or before < 0 or before in self.delivered or before < self.floor
+        return order != ORDERED or distance == 0 or before < 0 or before in self.delivered or before < self.floor
+
+    def newest(self, begin):
+        """False of a sequenced message in segments when its lane delivered a newer one."""
+        order, lane, low = self.records[begin].order or (ORDERED, 0, 1)
+        return order != SEQUENCED or self.overtakes(lane, self.loose_number(low))
+
+    def loose_number(self, low):
+        number = expand(self.loose_newest, low)
+        if number > self.loose_newest or not self.loose_any:
+            self.loose_newest, self.loose_any = number, True
+        return number
+
+    def overtakes(self, lane, number):
+        if number <= self.loose_lanes.get(lane, -1):
+            return False
+        self.loose_lanes[lane] = number
+        return True
 
     def forget(self):
         floor = self.floor
@@ -384,13 +402,10 @@ class End:
         self.floor = floor
 
     def take_loose(self, frame):
-        number = expand(self.loose_newest, frame.number)
-        if number > self.loose_newest or not self.loose_any:
-            self.loose_newest, self.loose_any = number, True
+        number = self.loose_number(frame.number)
         if frame.lane is not None:
-            if number <= self.loose_lanes.get(frame.lane, -1):
+            if not self.overtakes(frame.lane, number):
                 return []
-            self.loose_lanes[frame.lane] = number
         elif number <= self.loose_newest - 64 or number in self.loose_seen:
             return []
         self.loose_seen = {n for n in self.loose_seen if n > self.loose_newest - 64} | {number}
@@ -510,26 +525,30 @@ class End:
     # ---- out
 
     def send(self, message, order=ORDERED, lane=0):
-        if order in (SEQUENCED, UNRELIABLE):
-            self.loose.append(Loose(self.next_loose, message, lane if order == SEQUENCED else None))
+        number = self.next_loose
+        if order in (SEQUENCED, UNRELIABLE) and len(message) <= LOOSE_BYTES:
+            self.loose.append(Loose(number, message, lane if order == SEQUENCED else None))
+            self.next_loose += 1
+        elif order == SEQUENCED:
+            self.queue.append((message, order, lane, number))
             self.next_loose += 1
         else:
-            self.queue.append((message, order, lane))
+            self.queue.append((message, ORDERED if order == ORDERED else UNORDERED, lane, 0))
 
     def left(self):
         """Bytes that are not known to have arrived."""
-        return sum(len(s.data) for s in self.segments.values()) + sum(len(message) for message, _, _ in self.queue)
+        return sum(len(s.data) for s in self.segments.values()) + sum(len(message) for message, *_ in self.queue)
 
     def cut(self):
         """Gives numbers to the next message. False: none, or the window has no room."""
         if not self.queue or self.peer_full:
             return False
-        message, order, lane = self.queue[0]
+        message, order, lane, number = self.queue[0]
         parts = [message[i:i + FRAGMENT_BYTES] for i in range(0, len(message), FRAGMENT_BYTES)]
         if self.next_segment + len(parts) > self.una + WINDOW:
             return False
         self.queue.pop(0)
-        info = (UNORDERED, lane, 0)
+        info = (order, lane, number)
         if order == ORDERED:
             last = self.lane_last.get(lane, -1)
             info = (ORDERED, lane, self.next_segment - last if last >= self.una else 0)

@@ -5,6 +5,7 @@ import statistics
 # contender: (name, colour by day, by night, shape)
 SHOWN = {
     "kcp": ("KCP", "#6e6e6e", "#b0b0b0", "circle"),
+    "kcp_go": ("kcp-go", "#1f6f78", "#5fc9d4", "circle"),
     "enet": ("ENet", "#a3762b", "#d9a95b", "square"),
     "tcp": ("TCP", "#8c2d4f", "#ff9ab8", "circle"),
     "replay": ("KCP with replay", "#8a4fb0", "#c792ea", "square"),
@@ -107,6 +108,9 @@ def table(results, cells):
             names = ("kcp", "kcp_first") if contender == "kcp" else (contender,)
             if not any((cell, name) in results for name in names):
                 texts.append("")
+                continue
+            if cell == "overload":
+                texts.append(f"{max(statistics.median(one['goodput'] for one in results[cell, name]) for name in names):.2f} of the rate")
                 continue
             if not any(all(one["delivered"] == one["sent"] and not one["failure"] for one in results[cell, name]) for name in names):
                 texts.append("fails")

@@ -129,6 +129,15 @@ def loose():
     case.arrives(4, plain(Loose(70, b"b", lane=4), Loose(6, b"64 before"), Loose(7, b"63 before")), b"63 before")
     case.arrives(5, plain(Loose(71, b"c", lane=4), one(0, "a segment beside it")), b"c", b"a segment beside it")
 
+    case = Case("long_sequenced")
+    long = [one(0, "a long ", ends=False, order=(SEQUENCED, 4, 7)), one(1, "one", begins=False)]
+    late = [one(2, "late ", ends=False, order=(SEQUENCED, 4, 8)), one(3, "one", begins=False)]
+    case.arrives(0, plain(*long), b"a long one")
+    case.arrives(1, plain(late[0], Loose(9, b"newer", lane=4)), b"newer")
+    case.arrives(2, plain(late[1]))
+    case.arrives(3, plain(Loose(6, b"older than the long one", lane=4), one(4, "behind it")), b"behind it")
+    case.arrives(4, plain(one(5, "of another lane", order=(SEQUENCED, 15, 5))), b"of another lane")
+
 
 def repairs():
     hi, yes = one(0, "hi"), one(1, "yes")
@@ -269,6 +278,13 @@ def sending():
     case.send(b"once at most", UNRELIABLE)
     case.at(0, bytes([0]) + Loose(0, b"newest wins", 9).frame() + Loose(1, b"once at most").frame())
     case.left(0)
+    case.send(b"n" * 1101, SEQUENCED, 9)
+    case.at(0, bytes([0]) + one(0, "n" * 1101, order=(SEQUENCED, 9, 2)).frame())
+    case.send(b"l" * 1101, UNRELIABLE)
+    case.at(0, bytes([0]) + one(1, "l" * 1101, order=(UNORDERED, 0, 0)).frame())
+    case.send(b"short again", SEQUENCED, 9)
+    case.at(0, bytes([0]) + Loose(3, b"short again", 9).frame())
+    case.left(2202)
 
     case = Case("fragments")
     case.send(bytes(i % 251 for i in range(2500)))
@@ -385,7 +401,7 @@ def nonsense():
             bytes([0]) + x + b"\0",
             bytes([0]) + u16(0x3000) + u16(0),                      # empty
             bytes([0]) + u16(0x3000 | 1121) + u16(0) + bytes(1121),
-            bytes([0]) + u16(0x3805) + u16(0) + bytes([0x20, 0, 0]) + b"order",
+            bytes([0]) + u16(0x3805) + u16(0) + bytes([0x30, 0, 0]) + b"order",
             bytes([0]) + u16(0x2805) + u16(0) + bytes([0x00, 0, 0]) + b"order",  # where no message begins
             bytes([0]) + u16(0x3805) + u16(0) + bytes([0x00, 0]),
             bytes([0]) + u16(0x4002) + u16(0) + b"ab",              # symbols

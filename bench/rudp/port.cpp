@@ -14,7 +14,7 @@ const io::SocketAddress server_at{0x0a000001, 7000};
 
 class Port final : public Contender {
 public:
-    Port(net::UdpConfig config, net::Delivery how, Surroundings& around, std::uint64_t seed)
+    Port(net::UdpConfig config, Delivery how, Surroundings& around, std::uint64_t seed)
         : how_(how), around_(around), ends_{{*this, End::client}, {*this, End::server}},
           server_host_(network_, server_at.ip, 2 * seed), client_host_(network_, 0x0a000002, 2 * seed + 1) {
         config.at = server_at.endpoint();
@@ -81,7 +81,7 @@ private:
     io::SocketAddress client_at() const { return {0x0a000002, client_port_}; }
     One& end(End which) { return ends_[static_cast<std::size_t>(which)]; }
 
-    net::Delivery how_;
+    Delivery how_;
     Surroundings& around_;
     bool standard_ = false, begun_ = false;
     std::uint16_t client_port_ = 40'000;
@@ -97,7 +97,7 @@ private:
 
 std::unique_ptr<Contender> make_port_contender(const std::string& name, Surroundings& around, std::uint64_t seed) {
     net::UdpConfig config;
-    net::Delivery how;
+    Delivery how;
     if (name == "kcp" || name == "kcp_first") {
         config.standard_kcp = true;
         config.kcp.eager = name == "kcp";
@@ -108,9 +108,9 @@ std::unique_ptr<Contender> make_port_contender(const std::string& name, Surround
         words.insert(name.substr(at, name.find('_', at) - at));
     const auto says = [&](const char* word) { return words.erase(word) == 1; };
     if (!says("rudp")) return nullptr;
-    if (says("economy")) how.care = net::Care::economy;
-    if (says("urgent")) how.care = net::Care::urgent;
-    if (says("unordered")) how.order = net::Order::unordered;
+    if (says("economy")) how.care = Care::economy;
+    if (says("urgent")) how.care = Care::urgent;
+    if (says("unordered")) how.order = Order::unordered;
     if (says("list")) config.rudp.acks = net::AckForm::list;
     if (says("off")) config.rudp.redundancy = net::Redundancy::off;
     if (says("copies")) config.rudp.redundancy = net::Redundancy::copies;

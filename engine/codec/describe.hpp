@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <gyre/base/delivery.hpp>
 #include <gyre/base/hash.hpp>
 #include <string_view>
 #include <tuple>
@@ -35,6 +36,15 @@ inline constexpr Serial serial{};
 /// waits of what is called again anyway, as by a repeating timer.
 struct Restartable {};
 inline constexpr Restartable restartable{};
+
+/// Of one-way calls of a method between client and node: see Delivery.
+struct Lane {
+    std::uint8_t number = 0;
+};
+consteval Lane lane(unsigned number) {
+    if (number > 15) throw "gyre: lanes are numbered from 0 to 15";
+    return {static_cast<std::uint8_t>(number)};
+}
 
 /// What one object takes of calls to a method; the rest end `overloaded`. 0: no limit.
 struct Limit {
@@ -269,8 +279,12 @@ struct Method {
     Limit limit{};
     bool restartable = false;
     bool secret = false;  ///< Its arguments.
+    Delivery delivery{};  ///< Of one-way calls between client and node.
 
     consteval void set(std::string_view n) { name = n; }
+    consteval void set(Order o) { delivery.order = o; }
+    consteval void set(Care c) { delivery.care = c; }
+    consteval void set(Lane l) { delivery.lane = l.number; }
     consteval void set(Caller c) { caller = c; }
     consteval void set(Serial) { serial = true; }
     consteval void set(Restartable) { restartable = true; }
@@ -299,7 +313,8 @@ consteval Field<M> field(Options... options) {
     return made;
 }
 
-/// Options, in any order: a name, a Caller, serial, restartable, secret (its arguments are never logged), limit_at_once(n), limit_per_second(n).
+/// Options, in any order: a name, a Caller, serial, restartable, secret (its arguments are never logged), limit_at_once(n), limit_per_second(n);
+/// and how a one-way call of it travels between client and node: an Order, a Care, lane(n).
 template <auto M, class... Options>
     requires std::is_member_function_pointer_v<decltype(M)>
 consteval Method<M> method(Options... options) {

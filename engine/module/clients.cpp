@@ -6,8 +6,10 @@ namespace gyre {
 
 namespace module {
 
-void Clients::push(std::uint64_t session, std::string method, Bytes arguments) {
-    if (auto* sink = this_node().clients) sink->push(session, {fnv1a(method), method}, arguments);
+void Clients::push(std::uint64_t session, std::string method, Bytes arguments, Order order, std::uint8_t lane,
+                   Care care) {
+    const Delivery delivery{order, static_cast<std::uint8_t>(lane & 15), care};
+    if (auto* sink = this_node().clients) sink->push(session, {fnv1a(method), method, delivery}, arguments);
 }
 void Clients::kick(std::uint64_t session, std::string code, std::string text) {
     if (auto* sink = this_node().clients) sink->kick(session, Error(code, text));
@@ -33,8 +35,9 @@ void push_encoded(const ClientRef& to, rpc::MethodName method, Bytes arguments) 
         if (here.clients) here.clients->push(to.session, method, arguments);
         return;
     }
+    const auto [order, lane, care] = method.delivery;
     at(to.at).service<Clients>().notify<&Clients::push>(to.session, std::string(method.text),
-                                                        std::move(arguments));
+                                                        std::move(arguments), order, lane, care);
 }
 
 }  // namespace module

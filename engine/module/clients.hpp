@@ -40,7 +40,7 @@ namespace module {
 class ClientSink {
 public:
     virtual ~ClientSink() = default;
-    /// One way. False: no such session, or it reads too slowly.
+    /// One way, as method.delivery says. False: no such session, or it reads too slowly.
     virtual bool push(std::uint64_t session, rpc::MethodName method, BytesView arguments) = 0;
     virtual void kick(std::uint64_t session, const Error& reason) = 0;
     /// The entity it plays has left the node that had it: find it again.
@@ -50,7 +50,7 @@ public:
 
 /// The service of that name on every node with sessions, whatever its role.
 struct Clients : Service<Clients> {
-    void push(std::uint64_t session, std::string method, Bytes arguments);
+    void push(std::uint64_t session, std::string method, Bytes arguments, Order order, std::uint8_t lane, Care care);
     void kick(std::uint64_t session, std::string code, std::string text);
     void moved(std::uint64_t session);
     /// Those with the most that waits to be sent, then the longest round trip, come first.
@@ -65,7 +65,7 @@ void push_encoded(const ClientRef& to, rpc::MethodName method, Bytes arguments);
 }  // namespace module
 
 /// Calls a method of the client's handler, one way: push<&ArenaClient::snapshot>(client, snapshot).
-/// Dropped when the client is gone; order is kept.
+/// Dropped when the client is gone. It travels as the method is described: in order, where nothing else is said.
 template <auto M, class... A>
 void push(const ClientRef& to, A&&... arguments) {
     if (!to) return;

@@ -29,7 +29,7 @@ class Door::Impl final : public rpc::Target,
 public:
     explicit Impl(Node& node) : node_(node), traces_(node.io.random_u64()) {}
 
-    void open(Methods methods, session::ServerConfig config, session::Delivery pushes);
+    void open(Methods methods, session::ServerConfig config);
     static Task<> close(std::shared_ptr<Impl> self);
     void shut() noexcept;
 
@@ -102,14 +102,13 @@ private:
     std::unique_ptr<session::Server> server_;  // null: the door is closed
     Methods methods_;
     std::string service_;
-    session::Delivery pushes_ = session::Delivery::reliable;
     IdMap<ClientPtr> clients_;
     std::uint64_t forwarded_ = 0, failed_ = 0;
     std::uint64_t traces_;  // the last one
     bool closing_ = false;
 };
 
-void Door::Impl::open(Methods methods, session::ServerConfig config, session::Delivery pushes) {
+void Door::Impl::open(Methods methods, session::ServerConfig config) {
     world::Record& record = record_with(methods.admit, "door");
     for (const auto* method : {&methods.opened, &methods.closed, &methods.enter})
         (void)record_with(*method, "door");
@@ -120,7 +119,6 @@ void Door::Impl::open(Methods methods, session::ServerConfig config, session::De
     config.identity = secure::Identity(node_.keys.server);
     methods_ = std::move(methods);
     service_ = record.type.name;
-    pushes_ = pushes;
     closing_ = false;
     scope_ = std::make_unique<Scope>(node_.io.executor(), node_.info.name + " door", node_.scope.context());
     auto server = std::make_unique<session::Server>(
@@ -285,7 +283,7 @@ Task<> Door::Impl::look_later(ClientPtr client) {
 
 bool Door::Impl::push(std::uint64_t session, rpc::MethodName method, BytesView arguments) {
     auto* found = server_ ? server_->find(session) : nullptr;
-    return found && found->push(method, arguments, pushes_);
+    return found && found->push(method, arguments);
 }
 void Door::Impl::kick(std::uint64_t session, const Error& reason) {
     if (auto* found = server_ ? server_->find(session) : nullptr) found->close(reason);
@@ -413,8 +411,8 @@ Task<> Door::Impl::forward(ClientPtr client, std::uint64_t method, std::string t
 
 Door::Door(Node& node) : impl_(std::make_shared<Impl>(node)) {}
 Door::~Door() = default;
-void Door::open(Methods methods, session::ServerConfig config, session::Delivery pushes) {
-    impl_->open(std::move(methods), std::move(config), pushes);
+void Door::open(Methods methods, session::ServerConfig config) {
+    impl_->open(std::move(methods), std::move(config));
 }
 void Door::set_limits(const session::ServerLimits& limits) {
     impl_->set_limits(limits);

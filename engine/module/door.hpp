@@ -56,12 +56,11 @@ public:
     /// Listens at the node's client address. Address, name and metrics of `config` are set here.
     /// Errors: in_use, refused, bad_config, bad_arguments (a method of another service).
     template <auto Admit, auto Opened, auto Closed, auto Enter>
-    void open(session::ServerConfig config,
-              session::Delivery pushes = session::Delivery::reliable) {
+    void open(session::ServerConfig config) {
         open({owned_method<Admit, session::Admission, session::Credential>(),
               owned_method<Opened, void, SessionInfo>(), owned_method<Closed, void, SessionInfo>(),
               owned_method<Enter, void, SessionInfo>()},
-             std::move(config), pushes);
+             std::move(config));
     }
     /// From now on, while it is open.
     void set_limits(const session::ServerLimits& limits);
@@ -86,7 +85,7 @@ private:
     struct Methods {
         OwnedMethod admit, opened, closed, enter;
     };
-    void open(Methods methods, session::ServerConfig config, session::Delivery pushes);
+    void open(Methods methods, session::ServerConfig config);
     std::shared_ptr<Impl> impl_;
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <gyre/base/delivery.hpp>
 #include <gyre/io/io.hpp>
 #include <gyre/net/link_stats.hpp>
 #include <gyre/task/sync.hpp>
@@ -20,25 +21,6 @@ public:
     virtual void on_drained() {}  ///< As io::StreamHandler::on_drained.
 };
 
-/// What a message waits for at the other end. Streams deliver all of them in order.
-enum class Order : std::uint8_t {
-    ordered,     ///< Arrives, after those of its lane before it.
-    unordered,   ///< Arrives, and waits for nothing.
-    sequenced,   ///< May be lost; never after a newer one of its lane.
-    unreliable,  ///< May be lost, may overtake.
-};
-/// What a message is worth: how much RUDP repeats while datagrams get lost.
-enum class Care : std::uint8_t {
-    economy,   ///< Sent again once it is known to be lost.
-    balanced,  ///< Also repeated within the next datagram.
-    urgent,    ///< Also repeated in a datagram of its own, 5 ms later.
-};
-struct Delivery {
-    Order order = Order::ordered;
-    std::uint8_t lane = 0;  ///< [0, 15], of ordered and of sequenced messages: lanes do not wait for each other.
-    Care care = Care::balanced;
-};
-
 /// Whole messages to and from one peer. Destroying it closes it.
 class Channel {
 public:
@@ -52,8 +34,8 @@ public:
     virtual void close() noexcept = 0;  ///< Sends what was written first. No call-back follows.
     virtual std::string peer() const = 0;
     virtual std::size_t max_message_bytes() const = 0;
-    /// Of a sequenced or unreliable message; longer is our own mistake and asserts.
-    virtual std::size_t max_loose_bytes() const { return max_message_bytes(); }
+    /// All that is sent arrives in order, whatever Delivery it asked for.
+    virtual bool keeps_order() const { return true; }
     virtual LinkStats stats() const = 0;
 };
 

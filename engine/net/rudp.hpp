@@ -61,8 +61,8 @@ public:
     Result<> input(std::uint64_t number, BytesView plain, TimePoint now);
     /// The peer's fragments make no message, or one above max_message_bytes: nothing more will arrive.
     bool broken() const;
-    /// Errors: too_large (sequenced and unreliable above loose_bytes_max, others above max_message_bytes),
-    /// overloaded (max_queued_bytes), bad_arguments (lane).
+    /// What may be lost is not, above loose_bytes_max. Errors: too_large (max_message_bytes), overloaded
+    /// (max_queued_bytes), bad_arguments (lane).
     Result<> send(BytesView message, Delivery how, TimePoint now);
     bool receive(Bytes& message);  ///< The next message. False: none.
 

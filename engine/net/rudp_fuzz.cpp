@@ -62,7 +62,6 @@ struct Pair {
                     const Delivery how = delivery_of(in.u8());
                     std::size_t size = in.u8();
                     if (what & 0x80) size *= 256;
-                    if (how.order == Order::sequenced || how.order == Order::unreliable) size = std::min(size, Rudp::loose_bytes_max);
                     const Bytes bytes = ledgers[i ^ 1].make(size, how);
                     if (!end(i).rudp.send(bytes, how, now)) ledgers[i ^ 1].unmake();
                     break;

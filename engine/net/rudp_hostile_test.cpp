@@ -170,7 +170,7 @@ TEST_F(RudpHostileTest, packets_that_are_cut_or_make_no_sense_count_for_nothing)
         RudpPacket().segment(0, Bytes(1121)),                         // longer than a fragment may be
         RudpPacket().u16(3u << 14 | 1).u16(0).put(one),               // of no class
         RudpPacket().u16(1u << 13 | 1u << 11 | 1).u16(0).u8(0).u16(0).put(one),  // an order amid a message
-        RudpPacket().ordered_segment(0, one, 0x20, 0),                // of no order
+        RudpPacket().ordered_segment(0, one, 0x30, 0),                // of no order
         RudpPacket().ordered_segment(0, one, 0xf0, 0),
         RudpPacket().sequenced(0, 16, one),                           // of no lane
         RudpPacket().u16(2u << 14 | 1u << 12 | 1).u16(0).put(one),    // bits that mean nothing

@@ -95,8 +95,7 @@ TEST_F(RudpTest, every_order_keeps_its_promise_over_a_bad_link) {
             sim::Random random(sim::test_seed());
             for (int i = 0; i < 600; ++i) {
                 const Delivery how{static_cast<Order>(random.below(4)), static_cast<std::uint8_t>(random.below(16)), static_cast<Care>(random.below(3))};
-                const bool loose = how.order == Order::sequenced || how.order == Order::unreliable;
-                send(8 + random.below(loose ? Rudp::loose_bytes_max - 8 : 5000), how);
+                send(8 + random.below(random.below(2) ? 600 : 5000), how);
                 run(10ms);
             }
             // The ledger told of anything out of order, changed or twice as it came.
@@ -121,6 +120,38 @@ TEST_F(RudpTest, a_lane_does_not_wait_for_another) {
     ASSERT_TRUE(run_until([&] { return at_b.size() == 4; }));
     EXPECT_EQ(id(at_b[2]), 5u);
     EXPECT_EQ(id(at_b[3]), 8u);
+}
+
+TEST_F(RudpTest, of_long_sequenced_messages_the_newest_wins) {
+    open("rtt=60ms");
+    constexpr Delivery newest{.order = Order::sequenced, .lane = 1};
+    for (int i = 0; i < 50; ++i) ASSERT_TRUE(a->rudp.send(ledger.make(5000, newest), newest, now));
+    EXPECT_EQ(a->rudp.queued_bytes(), 5000u) << "what waits and is not the newest need not go";
+    send(5000, {.order = Order::sequenced, .lane = 2});
+    ASSERT_TRUE(run_until([&] { return at_b.size() == 2; }));
+    EXPECT_EQ(id(at_b[0]), 49u);
+    EXPECT_EQ(id(at_b[1]), 50u);
+    run(200ms);
+
+    b->rudp.hold(true);
+    send(5000, newest);
+    send(64, newest);
+    run(200ms);
+    b->rudp.hold(false);
+    run(200ms);
+    ASSERT_EQ(at_b.size(), 3u);
+    EXPECT_EQ(id(at_b[2]), 52u);
+
+    lost = [](const RudpEnd::Sent& packet) { return packet.plain.size() > 1000; };
+    send(5000, newest);
+    lost = nullptr;
+    send(64, newest);
+    run(500ms);
+    ASSERT_EQ(at_b.size(), 4u);
+    EXPECT_EQ(id(at_b[3]), 54u) << "the long one came whole, and late";
+    EXPECT_TRUE(a->rudp.idle());
+    send(5000, newest);
+    ASSERT_TRUE(run_until([&] { return at_b.size() == 5; }));
 }
 
 TEST_F(RudpTest, what_is_urgent_passes_what_is_large) {
@@ -245,7 +276,7 @@ TEST_F(RudpTest, what_is_asked_wrongly_is_refused_by_name) {
     };
     EXPECT_EQ(code(1001, {}), errc::too_large);
     EXPECT_EQ(code(0, {}), errc::too_large);
-    EXPECT_EQ(code(Rudp::loose_bytes_max + 1, {.order = Order::sequenced}), errc::too_large);
+    EXPECT_EQ(code(1001, {.order = Order::sequenced}), errc::too_large);
     EXPECT_EQ(code(10, {.lane = 16}), errc::bad_arguments);
     for (int i = 0; i < 3; ++i) EXPECT_EQ(code(1000, {}), "");
     EXPECT_EQ(code(1, {}), errc::overloaded);

@@ -8,9 +8,9 @@ namespace gyre::rpc {
 namespace {
 
 enum FrameKind : std::uint8_t {
-    call_frame = 1, result_frame, error_frame, cancel_frame, ping_frame, pong_frame, bye_frame
+    call_frame = 1, result_frame, error_frame, cancel_frame, ping_frame, pong_frame, bye_frame, name_frame
 };
-constexpr std::uint64_t flag_names = 1, flag_stamp = 2;
+constexpr std::uint64_t flag_names = 1, flag_stamp = 2, flag_unnumbered = 4;
 constexpr std::size_t max_name_bytes = 128;
 constexpr std::size_t max_error_text = 512;
 
@@ -76,6 +76,11 @@ void Connection::beat() {
                                         std::to_string(silence / 1ms) + " ms"));
         return;
     }
+    ping();
+}
+
+void Connection::ping() {
+    ++pings_;
     send_small(ping_frame);
 }
 
@@ -132,37 +137,37 @@ bool Connection::notify(EntityId entity, MethodName method, BytesView arguments,
     if (!channel_ || is_full()) return false;
     CallOptions options;
     options.caller = caller;
-    write_call_head(0, entity, method, options, Duration::zero());
+    const bool overtakes = !method.delivery.in_order() && !channel_->keeps_order();
+    if (overtakes) tell_name(method);
+    write_call_head(0, entity, method, options, Duration::zero(), overtakes);
     frame_.encoded(arguments);
     if (!fits(method)) return false;
-    send_frame();
+    send_frame(method.delivery);
     return true;
 }
 
 void Connection::write_call_head(std::uint64_t id, EntityId entity, const MethodName& method,
-                                 const CallOptions& options, Duration left) {
+                                 const CallOptions& options, Duration left, bool overtakes) {
     frame_.clear();
     frame_.unsigned_integer(call_frame);
     frame_.unsigned_integer(id);
     frame_.unsigned_integer(entity);
-    const std::uint32_t* known = sent_names_.find(method.id);
+    const SentName* known = sent_names_.find(method.id);
     new_name_ = false;
-    if (known) {
-        frame_.unsigned_integer(*known);
+    if (known && (!overtakes || pongs_ >= known->known_with)) {
+        frame_.unsigned_integer(known->number);
+        overtakes = false;
     } else {
         GYRE_ASSERT(method.text.size() <= max_name_bytes, "a method's name is short");
         frame_.text(method.text);
-        if (sent_names_.size() < config_.max_names) {
-            sent_names_.insert(method.id, static_cast<std::uint32_t>(sent_names_.size()));
-            new_name_ = true;
-        }
+        if (!overtakes) new_name_ = add_name(method);
     }
     const auto left_ms = static_cast<std::uint64_t>(left / 1ms + (left % 1ms != 0ns));
     frame_.unsigned_integer(left_ms);
     const CallerId& caller = options.caller;
     const bool stamped = caller.is_client() || caller.entity != 0;
-    frame_.unsigned_integer((options.form == Form::names ? flag_names : 0) |
-                            (stamped ? flag_stamp : 0));
+    frame_.unsigned_integer((options.form == Form::names ? flag_names : 0) | (stamped ? flag_stamp : 0) |
+                            (overtakes ? flag_unnumbered : 0));
     if (stamped) {
         frame_.unsigned_integer(caller.entity);
         frame_.unsigned_integer(caller.session);
@@ -171,7 +176,24 @@ void Connection::write_call_head(std::uint64_t id, EntityId entity, const Method
     frame_.set_form(Form::indexes);
 }
 
-void Connection::send_frame() {
+/// False: there are too many, it goes as text.
+bool Connection::add_name(const MethodName& method) {
+    if (sent_names_.size() >= config_.max_names) return false;
+    sent_names_.insert(method.id, SentName{static_cast<std::uint32_t>(sent_names_.size()), pings_ + 1});
+    return true;
+}
+
+/// Numbers count in order, so a call that may arrive before others cannot bring one.
+void Connection::tell_name(const MethodName& method) {
+    if (sent_names_.find(method.id) || !add_name(method)) return;
+    frame_.clear();
+    frame_.unsigned_integer(name_frame);
+    frame_.text(method.text);
+    send_frame();
+    ping();  // its answer shows that the name has arrived
+}
+
+void Connection::send_frame(Delivery how) {
     if (!channel_) return;
     const std::size_t cut = config_.cut_unsent_bytes, unsent = cut ? channel_->unsent_bytes() : 0;
     if (unsent > 4 * cut) {  // its end is certain; the memory it takes has one, too
@@ -179,7 +201,7 @@ void Connection::send_frame() {
         return;
     }
     if (unsent > cut && !slow_.pending()) slow_.in(config_.cut_after);
-    channel_->send(frame_.view());
+    channel_->send(frame_.view(), how);
 }
 
 void Connection::cut_slow_reader() {
@@ -252,22 +274,31 @@ void Connection::on_message(BytesView message) {
     break_off(Error(errc::bad_data, "a frame that is none, from " + peer()));
 }
 
+bool Connection::read_name(Reader& reader, std::string_view& name) {
+    return reader.text(name) && !name.empty() && name.size() <= max_name_bytes;
+}
+
+void Connection::number_name(const MethodName& method) {
+    if (known_names_.size() < config_.max_names)
+        known_names_.push_back(std::make_unique<Name>(Name{std::string(method.text), method.id}));
+}
+
 bool Connection::read_call(Reader& reader) {
     IncomingCall call;
     std::uint64_t id = 0, left_ms = 0, flags = 0;
     if (!reader.integer(id) || !reader.integer(call.entity)) return false;
-    if (reader.at_text()) {
+    const bool named = reader.at_text();
+    if (named) {
         std::string_view name;
-        if (!reader.text(name) || name.empty() || name.size() > max_name_bytes) return false;
+        if (!read_name(reader, name)) return false;
         call.method = {fnv1a(name), name};
-        if (known_names_.size() < config_.max_names)
-            known_names_.push_back(std::make_unique<Name>(Name{std::string(name), call.method.id}));
     } else {
         std::uint32_t index = 0;
         if (!reader.integer(index) || index >= known_names_.size()) return false;
         call.method = {known_names_[index]->id, known_names_[index]->text};
     }
     if (!reader.integer(left_ms) || !reader.integer(flags)) return false;
+    if (named && !(flags & flag_unnumbered)) number_name(call.method);
     call.caller = config_.stamp;
     if (flags & flag_stamp) {
         if (!config_.trusted) {
@@ -334,7 +365,15 @@ bool Connection::read_frame(BytesView message) {
             if (!reader.finish()) return false;
             send_small(pong_frame);
             return true;
-        case pong_frame: return reader.finish();
+        case pong_frame:
+            if (pongs_ < pings_) ++pongs_;
+            return reader.finish();
+        case name_frame: {
+            std::string_view name;
+            if (!read_name(reader, name) || !reader.finish()) return false;
+            number_name({fnv1a(name), name});
+            return true;
+        }
         case bye_frame: {
             const auto reason = read_bye(message);
             if (!reason) return false;

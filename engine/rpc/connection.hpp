@@ -63,7 +63,7 @@ public:
     Writer& begin_call(detail::PendingReply& reply, EntityId entity, const MethodName& method,
                        const CallOptions& options, TimePoint at);
     void end_call(detail::PendingReply& reply, const MethodName& method);
-    /// One way. False when it was dropped: closed, too large, or the peer reads too slowly.
+    /// One way, as method.delivery says. False when it was dropped: closed, too large, or the peer reads too slowly.
     bool notify(EntityId entity, MethodName method, BytesView arguments, CallerId caller = {});
     /// Says why, sends what was written, ends pending calls `disconnected`. Idempotent.
     /// on_closed is not called.
@@ -86,19 +86,24 @@ private:
     Connection(Executor& executor, std::unique_ptr<net::Channel> channel, ConnectionConfig config,
                Target& target, std::function<void(const Error&)> on_closed);
     void beat();
+    void ping();
     bool is_full() const {
         return channel_ && channel_->unsent_bytes() > config_.max_unsent_bytes;
     }
     bool read_frame(BytesView message);
     bool read_call(Reader& reader);
+    static bool read_name(Reader& reader, std::string_view& name);
+    void number_name(const MethodName& method);
+    bool add_name(const MethodName& method);
+    void tell_name(const MethodName& method);
     void gave_up(std::uint64_t id) override;
     void write_call_head(std::uint64_t id, EntityId entity, const MethodName& method,
-                         const CallOptions& options, Duration left);
+                         const CallOptions& options, Duration left, bool overtakes = false);
     bool fits(const MethodName& method);
     void send_small(std::uint8_t kind);
     void answered();
     void resume_reading();
-    void send_frame();
+    void send_frame(Delivery how = {});
     void cut_slow_reader();
     void break_off(const Error& reason);
     void end(const Error& reason);
@@ -109,7 +114,12 @@ private:
     Target& target_;
     std::function<void(const Error&)> on_closed_;
     detail::PendingTable pending_;
-    IdMap<std::uint32_t> sent_names_;
+    struct SentName {
+        std::uint32_t number;
+        std::uint64_t known_with;  // the pong that shows that the peer has heard of it
+    };
+    IdMap<SentName> sent_names_;
+    std::uint64_t pings_ = 0, pongs_ = 0;
     struct Name {
         std::string text;
         std::uint64_t id;

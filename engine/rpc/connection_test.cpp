@@ -11,7 +11,7 @@ namespace {
 
 using detail::ScriptedChannel;
 
-enum Kind { call_kind = 1, result_kind, error_kind, cancel_kind, ping_kind, pong_kind, bye_kind };
+enum Kind { call_kind = 1, result_kind, error_kind, cancel_kind, ping_kind, pong_kind, bye_kind, name_kind };
 
 /// A msgpack sequence.
 template <class... A>
@@ -119,6 +119,61 @@ TEST_F(ConnectionTest, a_call_is_one_frame_and_its_name_is_sent_once) {
     advance(0ms);
     EXPECT_EQ(out, "ok1 broken ");
     EXPECT_EQ(connection->pending_calls(), 0u);
+}
+
+TEST_F(ConnectionTest, what_may_overtake_others_brings_no_number) {
+    constexpr Delivery newest{.order = Order::sequenced, .lane = 3};
+    MethodName state = name("T.state");
+    state.delivery = newest;
+    for (const bool keeps_order : {true, false}) {
+        open({});
+        wire.keeps_order = keeps_order;
+        ASSERT_TRUE(connection->notify(7, state, no_arguments));
+        ASSERT_TRUE(connection->notify(7, state, no_arguments));
+        if (keeps_order) {
+            EXPECT_EQ(wire.sent, (std::vector<Bytes>{frame(call_kind, 0, 7, "T.state", 0, 0, 0, no_arguments),
+                                                     frame(call_kind, 0, 7, 0, 0, 0, 0, no_arguments)}));
+            continue;
+        }
+        const Bytes unnumbered = frame(call_kind, 0, 7, "T.state", 0, 4, 0, no_arguments);
+        EXPECT_EQ(wire.sent, (std::vector<Bytes>{frame(name_kind, "T.state"), frame(ping_kind), unnumbered, unnumbered}));
+        EXPECT_EQ(wire.how, (std::vector<Delivery>{{}, {}, newest, newest}));
+        (void)call();  // in order: its name may be numbered at once
+        EXPECT_EQ(wire.sent.back(), frame(call_kind, 1, 7, "T.echo", 5000, 0, 0, no_arguments));
+        MethodName echo = name("T.echo");
+        echo.delivery.order = Order::unreliable;
+        ASSERT_TRUE(connection->notify(7, echo, no_arguments));
+        EXPECT_EQ(wire.sent.back(), frame(call_kind, 0, 7, "T.echo", 0, 4, 0, no_arguments));
+        wire.arrive(frame(pong_kind));
+        ASSERT_TRUE(connection->notify(7, state, no_arguments));
+        EXPECT_EQ(wire.sent.back(), frame(call_kind, 0, 7, 0, 0, 0, 0, no_arguments));
+        ASSERT_TRUE(connection->notify(7, echo, no_arguments));
+        EXPECT_EQ(wire.sent.back(), frame(call_kind, 0, 7, "T.echo", 0, 4, 0, no_arguments));
+        advance(500ms);  // the heartbeat asks for the pong that shows it
+        wire.arrive(frame(pong_kind));
+        ASSERT_TRUE(connection->notify(7, echo, no_arguments));
+        EXPECT_EQ(wire.sent.back(), frame(call_kind, 0, 7, 1, 0, 0, 0, no_arguments));
+    }
+}
+
+TEST_F(ConnectionTest, a_name_frame_numbers_and_an_unnumbered_name_does_not) {
+    wire.arrive(frame(call_kind, 0, 7, "T.echo", 0, 4, 0, no_arguments));
+    wire.arrive(frame(name_kind, "T.state"));
+    wire.arrive(frame(call_kind, 0, 7, "T.other", 0, 0, 0, no_arguments));
+    wire.arrive(frame(call_kind, 0, 7, 0, 0, 0, 0, no_arguments));
+    wire.arrive(frame(call_kind, 0, 7, 1, 0, 0, 0, no_arguments));
+    std::vector<std::string> methods;
+    for (const Heard& one : target.heard) methods.push_back(one.method);
+    EXPECT_EQ(methods, (std::vector<std::string>{"T.echo", "T.other", "T.state", "T.other"}));
+    ASSERT_TRUE(open_still());
+    wire.arrive(frame(pong_kind));  // of no ping
+    ASSERT_TRUE(open_still());
+    for (const Bytes& wrong : {frame(name_kind), frame(name_kind, ""), frame(name_kind, std::string(129, 'x')),
+                               frame(name_kind, "T.state", 1), frame(name_kind, 1)}) {
+        open({});
+        wire.arrive(wrong);
+        EXPECT_EQ(told, errc::bad_data);
+    }
 }
 
 TEST_F(ConnectionTest, a_reply_after_the_time_out_is_ignored) {

@@ -223,7 +223,7 @@ constexpr std::span<const MethodEntry> methods_of() {
 }
 
 template <auto M>
-inline constexpr MethodName method_name{method_id<M>, detail::full_name<M>};
+inline constexpr MethodName method_name{method_id<M>, detail::full_name<M>, described_member<M>().delivery};
 
 /// What calls of one limited method of one object have taken.
 struct LimitState {

@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 #include <gyre/base/bytes.hpp>
+#include <gyre/base/delivery.hpp>
 #include <gyre/base/error.hpp>
 #include <gyre/base/id.hpp>
 #include <gyre/base/result.hpp>
@@ -22,6 +23,7 @@ struct CallerId {
 struct MethodName {
     std::uint64_t id = 0;   ///< hash_method(type, method).
     std::string_view text;  ///< "Type.method"
+    Delivery delivery{};    ///< Of a one-way call.
 };
 
 struct IncomingCall {

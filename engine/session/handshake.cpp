@@ -52,6 +52,8 @@ Bytes write_welcome(const Welcome& welcome) {
     return writer.take();
 }
 
+bool is_early_call(BytesView message) { return !message.empty() && message[0] == 1; }
+
 Result<Welcome> read_welcome(BytesView message) {
     if (auto reason = rpc::read_bye(message)) return *std::move(reason);
     Reader reader(message);

@@ -31,6 +31,9 @@ struct Welcome {
     Duration heartbeat{};     ///< Of both ends.
 };
 Bytes write_welcome(const Welcome& welcome);
+/// A call that came before the welcome, which it may over UDP. To be kept until then.
+bool is_early_call(BytesView message);
+inline constexpr std::size_t max_early_calls = 64;
 /// Errors: what the server's bye says; bad_data.
 Result<Welcome> read_welcome(BytesView message);
 

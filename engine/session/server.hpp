@@ -49,7 +49,7 @@ struct ServerConfig {
     std::size_t max_calls_in_progress = 256;     ///< Of one session; above, it is not read.
     Duration heartbeat = 2s;
     Duration dead_after = 10s;                   ///< Nothing heard: the session ends `timed_out`.
-    std::size_t max_unsent_bytes = 256 * 1024;   ///< Above the half, sequenced pushes are left out;
+    std::size_t max_unsent_bytes = 256 * 1024;   ///< Above the half, pushes that may be lost are left out;
                                                  ///< above it for 1 s, the session ends.
     std::uint32_t min_client_version = 0;        ///< Older ones end `update_required`.
     std::string update_text = "a newer version of the game is needed";

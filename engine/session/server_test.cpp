@@ -291,8 +291,9 @@ TEST_F(SessionServer, ends_a_session_that_reads_too_slowly) {
     Session* session = server->find(opened[0]);
     const Bytes kilobytes = encode(std::make_tuple(std::string(32 * 1024, 'x')));
     const rpc::MethodName show{hash_method("Hud", "show"), "Hud.show"};
+    const rpc::MethodName state{hash_method("Hud", "state"), "Hud.state", {.order = Order::sequenced}};
     std::size_t sent = 0;
-    while (session->push(show, kilobytes, Delivery::sequenced)) {
+    while (session->push(state, kilobytes)) {
         ++sent;
         world.run_for(10ms);
         ASSERT_LT(sent, 100);

@@ -12,8 +12,8 @@ Session::Session(detail::Home& home, std::uint64_t id, EntityId entity, io::Endp
       client_version_(client_version),
       calls_(home.config.calls_per_second, home.executor.now()) {}
 
-bool Session::push(rpc::MethodName method, BytesView arguments, Delivery delivery) {
-    const bool too_slow = delivery == Delivery::sequenced &&
+bool Session::push(rpc::MethodName method, BytesView arguments) {
+    const bool too_slow = !method.delivery.reliable() &&
                           connection_->unsent_bytes() > home_.config.max_unsent_bytes / 2;
     const bool sent = !too_slow && connection_->notify(0, method, arguments);
     (sent ? home_.metrics.pushes : home_.metrics.pushes_dropped).add();

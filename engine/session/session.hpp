@@ -8,11 +8,6 @@ namespace detail {
 struct Home;
 }
 
-enum class Delivery : std::uint8_t {
-    reliable,   ///< Arrives, and in order, or the session ends.
-    sequenced,  ///< Left out while the client reads too slowly: newer state follows anyway.
-};
-
 /// One client behind its connection. Its calls reach the server's Target, stamped with its entity
 /// and id; entity 0 on the wire means its own. Lives until on_closed of the server has returned.
 class Session final : rpc::Target {
@@ -24,9 +19,9 @@ public:
     std::uint64_t user_data = 0;  ///< As the Admission gave it; the owner's from then on.
     std::string user_text;
 
-    /// One way, to the client's handler of `method`. False when it was left out: sequenced and
-    /// slow, too large, or the session ends.
-    bool push(rpc::MethodName method, BytesView arguments, Delivery delivery = Delivery::reliable);
+    /// One way, to the client's handler of `method`. False when it was left out: too large, the
+    /// session ends, or the client reads too slowly and the method is sequenced or unreliable.
+    bool push(rpc::MethodName method, BytesView arguments);
     /// The same, typed: session.push<&Hud::show>(text).
     template <auto M, class... A>
     bool push(A&&... arguments) {

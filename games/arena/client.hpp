@@ -50,7 +50,7 @@ struct ArenaClient {
     static consteval auto describe() {
         return gyre::type<ArenaClient>("ArenaClient",
             gyre::method<&ArenaClient::joined>(gyre::Caller::anyone),
-            gyre::method<&ArenaClient::snapshot>(gyre::Caller::anyone),
+            gyre::method<&ArenaClient::snapshot>(gyre::Caller::anyone, gyre::Order::sequenced, gyre::Care::economy),
             gyre::method<&ArenaClient::over>(gyre::Caller::anyone),
             gyre::method<&ArenaClient::rewarded>(gyre::Caller::anyone));
     }

@@ -36,7 +36,7 @@ struct Match : gyre::Entity<Match> {
     static consteval auto describe() {
         return gyre::type<Match>("Match",
             gyre::method<&Match::open>(), gyre::method<&Match::join>(), gyre::method<&Match::leave>(),
-            gyre::method<&Match::input>(gyre::Caller::anyone), gyre::method<&Match::tick>(),
+            gyre::method<&Match::input>(gyre::Caller::anyone, gyre::Care::urgent), gyre::method<&Match::tick>(),
             gyre::field<&Match::seats_>(), gyre::field<&Match::sim_>(), gyre::field<&Match::rules_>(),
             gyre::field<&Match::opened_>(), gyre::field<&Match::started_>(),
             gyre::field<&Match::over_>());

@@ -152,8 +152,15 @@ Task<> shake_hands(std::shared_ptr<Link> link, ConnectOptions options) {
     std::optional<net::Mailbox> mailbox(std::in_place, *channel);
     const session::Hello hello{options.client_version, std::move(options.credential)};
     channel->send(session::write_hello(hello));
-    link->welcome = session::read_welcome(co_await mailbox->receive()).value();
-    auto early = mailbox->take_rest();
+    // Calls that wait for nothing may overtake the welcome.
+    std::vector<Bytes> early;
+    Bytes answer = co_await mailbox->receive();
+    while (session::is_early_call(answer) && early.size() < session::max_early_calls) {
+        early.push_back(std::move(answer));
+        answer = co_await mailbox->receive();
+    }
+    link->welcome = session::read_welcome(answer).value();
+    for (Bytes& message : mailbox->take_rest()) early.push_back(std::move(message));
     mailbox.reset();
     link->open(std::move(channel), std::move(early), options.dead_after);
 }

@@ -37,8 +37,7 @@ Task<> Battle::on_start() {
     server.rudp = settings.rudp;
     server.standard_kcp = settings.standard_kcp;
     server.max_handshakes_per_ip_per_second = 0;
-    door().open<&Battle::admit, &Battle::joined, &Battle::left, &Battle::enter>(
-        std::move(server), session::Delivery::sequenced);
+    door().open<&Battle::admit, &Battle::joined, &Battle::left, &Battle::enter>(std::move(server));
     timers().every<&Battle::report>(100ms, "report");
     co_return;
 }

@@ -34,26 +34,25 @@ secure::Seed seed_of(const std::string& text) {
 }
 
 struct Kind {
-    net::Order order;
+    Order order;
     std::uint8_t lane;
-    bool reliable() const { return order == net::Order::ordered || order == net::Order::unordered; }
+    bool reliable() const { return order == Order::ordered || order == Order::unordered; }
 };
-constexpr std::array kinds{Kind{net::Order::ordered, 0}, Kind{net::Order::ordered, 3}, Kind{net::Order::unordered, 0},
-                           Kind{net::Order::sequenced, 2}, Kind{net::Order::unreliable, 0}};
+constexpr std::array kinds{Kind{Order::ordered, 0}, Kind{Order::ordered, 3}, Kind{Order::unordered, 0},
+                           Kind{Order::sequenced, 2}, Kind{Order::unreliable, 0}};
 
 /// Its first bytes say what it is and its number; the others depend on where they are.
 Bytes message(const Kind& kind, unsigned number) {
     constexpr std::size_t sizes[] = {8, 30, 64, 200, 700, 1100, 64, 2500, 20, 90};
-    std::size_t size = kind.order == net::Order::ordered && kind.lane == 0 && number == 5 ? 40'000 : sizes[number % std::size(sizes)];
-    if (!kind.reliable()) size = std::min<std::size_t>(size, 1097);
+    std::size_t size = kind.order == Order::ordered && kind.lane == 0 && number == 5 ? 40'000 : sizes[number % std::size(sizes)];
     Bytes bytes(3 + size);
     bytes[0] = static_cast<std::uint8_t>(static_cast<unsigned>(kind.order) << 4 | kind.lane);
     bytes[1] = static_cast<std::uint8_t>(number), bytes[2] = static_cast<std::uint8_t>(number >> 8);
     for (std::size_t i = 0; i < size; ++i) bytes[3 + i] = static_cast<std::uint8_t>(number * 31 + i * 7 + (i >> 8));
     return bytes;
 }
-net::Delivery delivery_of(BytesView bytes) {
-    return {static_cast<net::Order>(bytes[0] >> 4), static_cast<std::uint8_t>(bytes[0] & 15), net::Care::balanced};
+Delivery delivery_of(BytesView bytes) {
+    return {static_cast<Order>(bytes[0] >> 4), static_cast<std::uint8_t>(bytes[0] & 15), Care::balanced};
 }
 
 /// One link, what it hears and what became of it.
@@ -110,14 +109,14 @@ void client(const io::Endpoint& to, const std::string& key, bool list, unsigned 
         if (hex(bytes) != hex(message(kind, number))) fail("message " + std::to_string(number) + " differs");
         auto& numbers = heard[bytes[0]];
         const auto wrong = [&](const char* what) { fail("message " + std::to_string(number) + " of " + std::to_string(bytes[0]) + " " + what); };
-        if (kind.order == net::Order::ordered && number != numbers.size()) wrong("is not the next");
-        if (kind.order == net::Order::sequenced && !numbers.empty() && number <= numbers.back()) wrong("came after a newer one");
+        if (kind.order == Order::ordered && number != numbers.size()) wrong("is not the next");
+        if (kind.order == Order::sequenced && !numbers.empty() && number <= numbers.back()) wrong("came after a newer one");
         if (std::ranges::find(numbers, number) != numbers.end()) wrong("came twice");
         numbers.push_back(number);
     };
     unsigned sent = 0;
     Alarm alarm(loop.executor(), [&] {
-        for (const Kind& kind : kinds) line.channel->send(message(kind, sent), {kind.order, kind.lane, net::Care::balanced});
+        for (const Kind& kind : kinds) line.channel->send(message(kind, sent), {kind.order, kind.lane, Care::balanced});
         if (++sent < count) alarm.in(20ms);
     });
     line.take(loop.run_task(port->connect(to, seed_of(key), Bytes{'G', 'y', 'r', 'e'}, 5s)).channel);

@@ -25,6 +25,7 @@ struct Out {
     std::uint64_t cover;    // the first packet after that which repairs it
     std::uint16_t size;     // of the payload
     std::uint16_t fragments;  // of its message
+    std::uint16_t loose;      // its number among those, of a sequenced message
     std::uint8_t size_class, care, lane;
     Order order;
     bool begins : 1, ends : 1, numbered : 1, told_order : 1, sent : 1, acked : 1;
@@ -66,9 +67,10 @@ struct In {
     In* next;
     std::uint64_t number;
     std::uint16_t size;      // of the record
-    std::uint16_t distance;
+    std::uint16_t distance;  // of a sequenced message its loose number
     std::uint8_t size_class, lane;
-    bool begins : 1, ends : 1, ordered : 1, listed : 1, in_ring : 1, delivered : 1, blocked : 1;
+    Order order;
+    bool begins : 1, ends : 1, listed : 1, in_ring : 1, delivered : 1, blocked : 1;
     std::uint8_t* bytes() { return reinterpret_cast<std::uint8_t*>(this + 1); }
     BytesView record() { return {bytes(), size}; }
     std::size_t memory() const { return sizeof(In) + size; }
@@ -116,7 +118,8 @@ struct Rudp::Impl final : rudp::KnownRecords {
 
     // detail/rudp_send.cpp
     Result<> send(BytesView message, Delivery how, TimePoint now);
-    Result<> send_loose(BytesView message, Delivery how);
+    void send_loose(BytesView message, Delivery how);
+    void drop_older(std::uint8_t lane);
     bool sensible_acks(const rudp::Packet& packet) const;
     void take_acks(const rudp::Packet& packet, std::uint64_t number, TimePoint now);
     void acked_packet(std::uint64_t number, TimePoint now, bool newest, std::size_t& bytes);
@@ -151,6 +154,10 @@ struct Rudp::Impl final : rudp::KnownRecords {
     void take_frames(std::uint64_t number, BytesView frames);
     void take_segment(std::uint64_t number, const rudp::Record& record, std::uint16_t head, BytesView behind);
     void take_loose(const rudp::Frame& frame);
+    std::uint64_t loose_number(std::uint16_t low);
+    bool newer(unsigned lane, std::uint64_t number);
+    bool superseded(const rudp::In& first) const;
+    void take_message(Bytes* message);
     void take_recovered();
     void advance();
     void complete(std::uint64_t number);
@@ -206,6 +213,7 @@ struct Rudp::Impl final : rudp::KnownRecords {
         return (*lanes)[number];
     }
     std::uint16_t loose_next = 0;
+    std::uint32_t sequenced_waiting = 0;  // segments in queues, without a number
     bool peer_full = false, limited = false, losing = true;
     TimePoint blocked_until = TimePoint::min(), full_ask_at = rudp::never;
     TimePoint last_data = TimePoint::min();

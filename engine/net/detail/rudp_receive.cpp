@@ -80,9 +80,9 @@ void Rudp::Impl::take_segment(std::uint64_t number, const Record& record, std::u
     in->number = number;
     in->size = static_cast<std::uint16_t>(2 + behind.size());
     in->size_class = static_cast<std::uint8_t>(size_class);
-    in->begins = record.begins(), in->ends = record.ends(), in->ordered = record.ordered;
+    in->begins = record.begins(), in->ends = record.ends(), in->order = record.order;
     in->lane = record.lane;
-    in->distance = number == 0 ? 0 : record.distance;
+    in->distance = number == 0 && record.order == Order::ordered ? 0 : record.distance;
     in->in_ring = true;
     write_u16(in->bytes(), head);
     std::memcpy(in->bytes() + 2, behind.data(), behind.size());
@@ -149,7 +149,7 @@ void Rudp::Impl::complete(std::uint64_t number) {
 
 bool Rudp::Impl::deliverable(std::uint64_t begin) const {
     const In& in = *find_in(begin);
-    if (!in.ordered || in.distance == 0 || in.distance > begin) return true;
+    if (in.order != Order::ordered || in.distance == 0 || in.distance > begin) return true;
     const std::uint64_t before = begin - in.distance;
     if (before < expected && !(open_begin != none && before >= open_begin)) return true;
     const In* const last = find_in(before);
@@ -170,28 +170,43 @@ void Rudp::Impl::deliver(std::uint64_t begin, std::uint64_t end) {
 }
 
 void Rudp::Impl::list(std::uint64_t begin, std::uint64_t end) {
+    const In& first = *find_in(begin);
+    const bool wanted = first.order != Order::sequenced || newer(first.lane, loose_number(first.distance));
     for (std::uint64_t n = begin; n <= end; ++n) {
         In* const in = find_in(n);
-        in->delivered = in->listed = true;
-        ready.append(in);
+        in->delivered = true;
+        in->listed = wanted;
+        if (wanted) ready.append(in);
     }
-    ++counted.messages_received;
+    ++(wanted ? counted.messages_received : counted.duplicates);
 }
 
-void Rudp::Impl::take_loose(const Frame& frame) {
+std::uint64_t Rudp::Impl::loose_number(std::uint16_t low) {
     if (!loose_in) loose_in = std::make_unique<LooseIn>();
     LooseIn& in = *loose_in;
-    const std::uint64_t number = whole(in.newest, frame.number);
+    const std::uint64_t number = whole(in.newest, low);
     if (number > in.newest || !in.any) {
         const std::uint64_t ahead = number - in.newest;
         in.seen = in.any && ahead < 64 ? in.seen << ahead : 0;
         in.newest = number;
         in.any = true;
     }
+    return number;
+}
+
+/// Than what was delivered on its lane; it becomes the newest then.
+bool Rudp::Impl::newer(unsigned lane, std::uint64_t number) {
+    if (number <= loose_in->lanes[lane]) return false;
+    loose_in->lanes[lane] = number;
+    return true;
+}
+
+void Rudp::Impl::take_loose(const Frame& frame) {
+    const std::uint64_t number = loose_number(frame.number);
+    LooseIn& in = *loose_in;
     const std::uint64_t behind = in.newest - number;
     if (frame.sequenced) {
-        if (number <= in.lanes[frame.lane]) return void(++counted.duplicates);
-        in.lanes[frame.lane] = number;
+        if (!newer(frame.lane, number)) return void(++counted.duplicates);
     } else if (behind >= 64 || in.seen >> behind & 1) {
         return void(++counted.duplicates);
     }
@@ -215,11 +230,23 @@ bool Rudp::Impl::receive(Bytes& message) {
         pool.give_back(one, one->size_class);
         return true;
     }
+    while (ready.first && superseded(*ready.first)) take_message(nullptr);
     if (!ready.first) return false;
     message.clear();
+    take_message(&message);
+    return true;
+}
+
+/// A newer one came while this was held.
+bool Rudp::Impl::superseded(const In& first) const {
+    return first.order == Order::sequenced && whole(loose_in->newest, first.distance) < loose_in->lanes[first.lane];
+}
+
+/// The first that is ready; null: drops it.
+void Rudp::Impl::take_message(Bytes* message) {
     for (bool ends = false; !ends;) {
         In* const in = ready.pop();
-        append(message, in->payload());
+        if (message) append(*message, in->payload());
         ends = in->ends;
         in->listed = false;
         const bool of_use = in->in_ring && (in->number >= expected || in->size <= config.repair_bytes_max + 2 + order_bytes);
@@ -229,7 +256,6 @@ bool Rudp::Impl::receive(Bytes& message) {
         }
         if (!in->in_ring) release_in(in);
     }
-    return true;
 }
 
 void Rudp::Impl::received_packet(std::uint64_t number, const Packet& packet, std::size_t size, TimePoint now) {

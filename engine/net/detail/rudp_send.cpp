@@ -19,10 +19,13 @@ constexpr unsigned overdue_repairs_max = 4, overdue_rounds = 2;
 
 Result<> Rudp::Impl::send(BytesView message, Delivery how, TimePoint) {
     if (how.lane > 15) return Error(errc::bad_arguments, "lane=" + std::to_string(how.lane) + ": expected [0, 15]");
-    if (how.order == Order::sequenced || how.order == Order::unreliable) return send_loose(message, how);
     if (message.empty() || message.size() > config.max_message_bytes)
         return Error(errc::too_large, "message of " + std::to_string(message.size()) + " bytes, limit " +
                                           std::to_string(config.max_message_bytes));
+    if (how.order == Order::sequenced) drop_older(how.lane);
+    if (!how.reliable() && message.size() <= loose_bytes_max) return send_loose(message, how), Result<>{};
+    // Too long for a datagram: in segments, which arrive.
+    if (how.order == Order::unreliable) how.order = Order::unordered;
     if (queued_bytes + message.size() > config.max_queued_bytes)
         return Error(errc::overloaded, "queued_bytes=" + std::to_string(queued_bytes) + ": the peer does not take them");
     ++counted.messages_sent;
@@ -33,6 +36,7 @@ Result<> Rudp::Impl::send(BytesView message, Delivery how, TimePoint) {
         if (its.queued > 0) queue = its.queue;
         its.queue = queue;
     }
+    const std::uint16_t loose_number = how.order == Order::sequenced ? loose_next++ : std::uint16_t{0};
     const std::size_t fragments = (message.size() + fragment_bytes_max - 1) / fragment_bytes_max;
     for (std::size_t i = 0; i < fragments; ++i) {
         const BytesView part = message.subspan(i * fragment_bytes_max, std::min(fragment_bytes_max, message.size() - i * fragment_bytes_max));
@@ -42,21 +46,40 @@ Result<> Rudp::Impl::send(BytesView message, Delivery how, TimePoint) {
         out->size = static_cast<std::uint16_t>(part.size());
         out->fragments = static_cast<std::uint16_t>(fragments);
         out->order = how.order, out->lane = how.lane;
+        out->loose = loose_number;
         out->care = static_cast<std::uint8_t>(how.care);
         out->begins = i == 0, out->ends = i + 1 == fragments;
         out->cover = none;
         std::memcpy(out->payload(), part.data(), part.size());
         queues[queue].append(out);
         if (how.order == Order::ordered) ++lane(how.lane).queued;
+        if (how.order == Order::sequenced) ++sequenced_waiting;
     }
     queued_bytes += message.size();
     return {};
 }
 
-Result<> Rudp::Impl::send_loose(BytesView message, Delivery how) {
-    if (message.empty() || message.size() > loose_bytes_max)
-        return Error(errc::too_large, "message of " + std::to_string(message.size()) + " bytes that may be lost, limit " +
-                                          std::to_string(loose_bytes_max));
+/// What waits and is not the newest of its lane any more need not go.
+void Rudp::Impl::drop_older(std::uint8_t lane) {
+    for (auto* list : {&loose, &recent}) drop_loose(*list, [lane](const Loose& one) { return one.sequenced && one.lane == lane; });
+    if (sequenced_waiting == 0) return;
+    for (auto& queue : queues) {
+        rudp::List<Out> kept;
+        while (queue.first) {
+            Out* const one = queue.pop();
+            if (one->order != Order::sequenced || one->lane != lane || one->numbered) {
+                kept.append(one);
+                continue;
+            }
+            queued_bytes -= one->size;
+            --sequenced_waiting;
+            free_out(one);
+        }
+        queue = kept;
+    }
+}
+
+void Rudp::Impl::send_loose(BytesView message, Delivery how) {
     ++counted.messages_sent;
     const bool sequenced = how.order == Order::sequenced;
     const std::size_t size = 4 + (sequenced ? 1 : 0) + message.size();
@@ -70,16 +93,12 @@ Result<> Rudp::Impl::send_loose(BytesView message, Delivery how) {
     write_u16(frame + 2, loose_next++);
     if (sequenced) frame[4] = how.lane;
     std::memcpy(one->frame() + (size - message.size()), message.data(), message.size());
-    // What waits and is not the newest any more need not go.
-    if (sequenced)
-        for (auto* list : {&loose, &recent}) drop_loose(*list, [how](const Loose& l) { return l.sequenced && l.lane == how.lane; });
     if (++loose_count > loose_waiting_max) {
         Loose* const oldest = loose.pop();
         pool.give_back(oldest, oldest->size_class);
         --loose_count;
     }
     loose.append(one);
-    return {};
 }
 
 template <class F>
@@ -273,6 +292,10 @@ bool Rudp::Impl::assign(Out& first) {
     } else {
         first.told_order = true;
     }
+    if (first.order == Order::sequenced) {
+        distance = first.loose;
+        sequenced_waiting -= first.fragments;
+    }
     Out* one = &first;
     for (unsigned i = 0; i < first.fragments; ++i, one = one->next) {
         one->numbered = true;
@@ -281,7 +304,7 @@ bool Rudp::Impl::assign(Out& first) {
         std::uint8_t* const record = one->record().data();
         write_u16(record, (one->ends ? ends_bit : 0u) | (one->begins ? begins_bit : 0u) | (one->told_order ? order_bit : 0u) | one->size);
         if (!one->told_order) continue;
-        record[2] = static_cast<std::uint8_t>((one->order == Order::unordered ? 1u : 0u) << 4 | one->lane);
+        record[2] = static_cast<std::uint8_t>(static_cast<unsigned>(one->order) << 4 | one->lane);
         write_u16(record + 3, distance);
     }
     return true;

@@ -5,11 +5,11 @@ namespace gyre::net::rudp {
 bool read_record(std::uint16_t head, BytesView behind, Record& record, std::size_t& size) {
     const std::size_t length = head & length_mask, order = head & order_bit ? order_bytes : 0;
     if (head >> 14 != 0 || length == 0 || length > fragment_bytes_max || behind.size() < order + length) return false;
-    record = {head, true, 0, 1, behind.subspan(order, length)};
+    record = {head, Order::ordered, 0, 1, behind.subspan(order, length)};
     size = 2 + order + length;
     if (order == 0) return true;
-    if (!record.begins() || behind[0] >> 4 > 1) return false;
-    record.ordered = behind[0] >> 4 == 0;
+    if (!record.begins() || behind[0] >> 4 > static_cast<unsigned>(Order::sequenced)) return false;
+    record.order = static_cast<Order>(behind[0] >> 4);
     record.lane = behind[0] & 15;
     record.distance = read_u16(behind.data() + 1);
     return true;

@@ -1,5 +1,6 @@
 #pragma once
 #include <gyre/base/bytes.hpp>
+#include <gyre/base/delivery.hpp>
 #include <gyre/base/result.hpp>
 
 /// What is within the data packets of RUDP (protocol/rudp.md).
@@ -34,9 +35,9 @@ inline std::uint64_t whole(std::uint64_t near, std::uint16_t low) {
 /// A segment as repairs count it: its frame without the number.
 struct Record {
     std::uint16_t head;
-    bool ordered;
+    Order order;
     std::uint8_t lane;
-    std::uint16_t distance;  ///< 0: waits for nothing; by default 1, on lane 0.
+    std::uint16_t distance;  ///< 0: waits for nothing; by default 1, on lane 0. Of a sequenced one its loose number.
     BytesView payload;
     bool begins() const { return head & begins_bit; }
     bool ends() const { return head & ends_bit; }

@@ -16,11 +16,8 @@ public:
     void send(BytesView message, Delivery how) override {
         GYRE_ASSERT(!message.empty() && message.size() <= limit_, "message within the limit");
         if (!link_ || link_->state != Peer::State::open) return;
-        if (auto sent = link_->arq->send(message, how, link_->port.executor.now()); !sent) {
-            GYRE_ASSERT(!sent.error().is(errc::too_large), "a message that may be lost fits into a datagram");
-            auto& broken = link_->rarely().broken;
-            if (!broken) broken = sent.error();
-        }
+        if (auto sent = link_->arq->send(message, how, link_->port.executor.now()); !sent)
+            if (auto& broken = link_->rarely().broken; !broken) broken = sent.error();
         if (link_->arq->queued_bytes() > drained_after_bytes) link_->was_full = true;
         link_->touch();
     }
@@ -35,9 +32,7 @@ public:
     }
     std::string peer() const override { return (link_ ? link_->peer : peer_).endpoint().to_string(); }
     std::size_t max_message_bytes() const override { return limit_; }
-    std::size_t max_loose_bytes() const override {
-        return link_ && link_->port.config.standard_kcp ? limit_ : std::min(limit_, Rudp::loose_bytes_max);
-    }
+    bool keeps_order() const override { return !link_ || link_->port.config.standard_kcp; }
     LinkStats stats() const override {
         if (!link_) return {};
         return link_->arq->stats();

@@ -11,6 +11,8 @@ public:
         std::vector<Bytes> sent;
         std::size_t unsent = 0;
         bool closed = false, paused = false;
+        bool keeps_order = true;
+        std::vector<Delivery> how;  // of each in sent
         void arrive(BytesView message) {
             if (handler) handler->on_message(message);
         }
@@ -21,10 +23,13 @@ public:
     explicit ScriptedChannel(Wire& wire, std::size_t limit = 1 << 20) : wire_(wire), limit_(limit) {}
     ~ScriptedChannel() override { close(); }
     void start(net::ChannelHandler& handler) override { wire_.handler = &handler; }
-    void send(BytesView message, net::Delivery) override {
+    void send(BytesView message, Delivery how) override {
         GYRE_ASSERT(!message.empty() && message.size() <= limit_, "message within the limit");
-        if (!wire_.closed) wire_.sent.emplace_back(message.begin(), message.end());
+        if (wire_.closed) return;
+        wire_.sent.emplace_back(message.begin(), message.end());
+        wire_.how.push_back(how);
     }
+    bool keeps_order() const override { return wire_.keeps_order; }
     std::size_t unsent_bytes() const override { return wire_.unsent; }
     void pause(bool paused) override { wire_.paused = paused; }
     void close() noexcept override { wire_.closed = true, wire_.handler = nullptr; }

@@ -22,7 +22,7 @@ using gyre::match::Matchmaking;
 using gyre::match::Ticket;
 using namespace std::chrono_literals;
 
-constexpr gyre::Duration input_period = 100ms;
+constexpr gyre::Duration input_period = 97ms;  // no multiple of a tick: all phases are seen
 constexpr gyre::Duration ticket_limit = 60s;  // who is left over waits for others to finish
 constexpr gyre::Duration idle_limit = 10s;    // until the lobby knows that a match has ended
 
