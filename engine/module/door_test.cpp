@@ -376,6 +376,44 @@ TEST_F(DoorTest, pushes_and_kicks) {
     EXPECT_TRUE(until([&] { return porter().count("closed 4711") == 1; }));
 }
 
+/// Stands in a door's place.
+struct Noting final : ClientSink {
+    bool push(std::uint64_t, rpc::MethodName method, BytesView) override {
+        seen.emplace_back(method.text, method.delivery);
+        return true;
+    }
+    void kick(std::uint64_t, const Error&) override {}
+    std::vector<std::pair<std::string, Delivery>> seen;
+};
+struct Hud {
+    void show(int) {}
+    void score(int) {}
+    static consteval auto describe() {
+        return type<Hud>("Hud", method<&Hud::show>(Order::sequenced, lane(15), Care::urgent), method<&Hud::score>());
+    }
+};
+Task<> push_both(ClientRef to) {
+    gyre::push<&Hud::show>(to, 1);
+    gyre::push<&Hud::score>(to, 2);
+    co_return;
+}
+
+TEST_F(DoorTest, a_push_travels_as_its_method_is_described_from_any_node) {
+    Noting noting;
+    TestNode gate(world, world.machine("gate_0", "10.0.0.3"), registry, *store, {.role = "gate"});
+    gate.start(type_list<Clients>);
+    gate.inside().clients = &noting;
+    const ClientRef to{1, gate.inside().rpc.address()};
+    gate.run(push_both(to));
+    back.run(push_both(to));
+    EXPECT_TRUE(until([&] { return noting.seen.size() == 4; }));
+    const Delivery show{.order = Order::sequenced, .lane = 15, .care = Care::urgent};
+    const std::vector<std::pair<std::string, Delivery>> both{{"Hud.show", show}, {"Hud.score", {}}};
+    ASSERT_EQ(noting.seen.size(), 4u);
+    EXPECT_TRUE(std::equal(both.begin(), both.end(), noting.seen.begin()));
+    EXPECT_TRUE(std::equal(both.begin(), both.end(), noting.seen.begin() + 2));
+}
+
 TEST_F(DoorTest, closes_when_its_service_stops) {
     ASSERT_EQ(one.dial(address()), "in");
     auto call = one.begin<&Hero::rest>(0);
