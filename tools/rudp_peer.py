@@ -148,6 +148,8 @@ def dial(options, wire, limit):
                 heard, split = noise().read(state, noise().head("nk", 2), datagram[9:])
                 if heard[:1] != b"\0":
                     raise Failed(f"refused: {heard!r}")
+                if len(heard) < 17:
+                    raise Failed(f"no token for resets: {heard!r}")
                 peer_id = int.from_bytes(datagram[5:9], "little")
                 if peer_id < 256:
                     raise Failed(f"a server's id of {peer_id}")
@@ -173,7 +175,7 @@ def await_client(options, wire, limit):
             continue
         state = noise().noise("nk", False, bytes.fromhex(options.key))
         noise().read(state, noise().head("nk", 1), first)
-        answer, split = noise().write(state, noise().head("nk", 2), b"\0a server in Python")
+        answer, split = noise().write(state, noise().head("nk", 2), b"\0" + os.urandom(16) + b"a server in Python")
         wire.send(b"\x30" + datagram[1:5] + own_id.to_bytes(4, "little") + answer, peer)
         up, down = (one._key for one in split)
         return own_id, peer, int.from_bytes(datagram[1:5], "little"), down, up

@@ -10,6 +10,7 @@ void UdpPort::Impl::remove(Peer& link) {
     links.erase(key_of_link(link));
     if (link.hello_key != 0) by_hello.erase(link.hello_key);
     if (link.state == Peer::State::half_open) --half_open;
+    if (!link.server) --dialled;
     count_address(link.peer.ip, -1);
     link.flushing.unlink();
     link.timer.disarm();
@@ -62,9 +63,16 @@ void UdpPort::Impl::on_datagram(const io::SocketAddress& from, std::span<std::ui
     if (bytes.size() < packet_head) return void(++counters.strangers);
     const auto kind = static_cast<Kind>(bytes[0] >> 4);
     if (kind == Kind::hello) return on_hello(from, bytes);
+    if (kind == Kind::reset) return on_reset(from, bytes);
     const bool is_short = kind >= Kind::data && (bytes[0] & short_id_bit);
-    Peer* const link = find(is_short ? bytes[1] : read_u32(bytes.data() + 1));
-    if (!link) return void(++counters.strangers);
+    const std::uint32_t id = is_short ? bytes[1] : read_u32(bytes.data() + 1);
+    Peer* const link = find(id);
+    if (!link) {
+        ++counters.strangers;
+        const bool sealed = kind >= Kind::data && kind <= Kind::response && bytes.size() > packet_head + sizeof(ResetToken);
+        if (sealed && !is_short && id >= short_ids) say_reset(id, from);
+        return;
+    }
     switch (kind) {
         case Kind::cookie:
             if (from == link->peer) return on_cookie(*link, bytes);
@@ -172,10 +180,13 @@ void UdpPort::Impl::on_hello(const io::SocketAddress& from, std::span<std::uint8
         if (!refusal.empty()) answer_with(from, client_id, 0, refusal, nullptr);
         return;
     }
-    const Bytes noise_answer = handshake.second(*greeting);
+    const std::uint32_t id = fresh_id();
+    const ResetToken token = reset_token(id, from);
+    Bytes payload(token.begin(), token.end());
+    append(payload, *greeting);
+    const Bytes noise_answer = handshake.second(payload);
     if (noise_answer.empty()) return void(++counters.refused);
     make_room();
-    const std::uint32_t id = fresh_id();
     Peer& link = add(id, id, client_id, from);
     waiting.push_back(id);
     link.server = true;
@@ -222,10 +233,13 @@ void UdpPort::Impl::on_answer(Peer& link, BytesView bytes) {
         // A forger's answer is passed over: the right one may follow.
         if (said.error().is(errc::unauthorized) || said.error().is(errc::bad_data)) return void(++counters.strangers);
         link.rare->failure = Error(said.error().code(), link.peer.endpoint().to_string() + ": " + said.error().message());
+    } else if (said->size() < sizeof(ResetToken)) {
+        link.rare->failure = Error(errc::bad_data, link.peer.endpoint().to_string() + ": an answer that was cut");
     } else {
         link.peer_id = read_u32(bytes.data() + 5);
         link.seal(link.rare->handshake->secrets());
-        link.rare->payload = *std::move(said);
+        std::memcpy(link.reset_token.data(), said->data(), sizeof(ResetToken));
+        link.rare->payload.assign(said->begin() + sizeof(ResetToken), said->end());
         link.state = Peer::State::open;
         link.heard = executor.now();
         link.send_packet(Kind::data, {}, link.peer);
@@ -267,14 +281,7 @@ void UdpPort::Impl::on_sealed(Peer& link, const io::SocketAddress& from, std::sp
             const Error reason(errc::disconnected, "peer=" + link.peer.endpoint().to_string() + ": " +
                                                        std::string(text.substr(0, std::min<std::size_t>(code, 64))) +
                                                        (code < text.size() ? ": " + std::string(text.substr(code + 1, 200)) : ""));
-            if (link.state == Peer::State::open) {
-                bool gone = false;  // what came before the close is heard first
-                link.gone = &gone;
-                link.deliver();
-                if (gone) return;
-                link.gone = nullptr;
-            }
-            return link.end(reason);
+            return link.ended_by_peer(reason);
         }
         case Kind::challenge:
             // Always to where the server is known to be: who passes a challenge on gets nothing for it.
@@ -294,6 +301,47 @@ void UdpPort::Impl::on_sealed(Peer& link, const io::SocketAddress& from, std::sp
             break;
         default: break;
     }
+}
+
+/// Of the server's lasting key, so that it knows it still when it has forgotten the link, and of the client's address:
+/// nobody elsewhere can ask for it.
+ResetToken UdpPort::Impl::reset_token(std::uint32_t id, const io::SocketAddress& client) const {
+    Bytes about(12);
+    write_u32(about.data(), id);
+    const std::uint64_t address = client.as_integer();
+    for (std::size_t i = 0; i < 8; ++i) about[4 + i] = static_cast<std::uint8_t>(address >> (8 * i));
+    append(about, as_bytes(config.name));
+    const secure::Mac mac = secure::mac(reset_key->bytes(), about);
+    ResetToken token;
+    std::copy_n(mac.begin(), token.size(), token.begin());
+    return token;
+}
+
+void UdpPort::Impl::say_reset(std::uint32_t id, const io::SocketAddress& to) {
+    if (!reset_key || !accepted || !resets.take(executor.now())) return;
+    std::array<std::uint8_t, packet_head + sizeof(ResetToken)> reset;
+    reset[0] = first_byte(Kind::reset);
+    write_u32(reset.data() + 1, id);
+    const ResetToken token = reset_token(id, to);
+    std::copy(token.begin(), token.end(), reset.begin() + packet_head);
+    ++counters.resets;
+    send(to, reset);
+}
+
+/// The id is the one by which this end calls its peer.
+void UdpPort::Impl::on_reset(const io::SocketAddress& from, BytesView bytes) {
+    Peer* meant = nullptr;
+    if (dialled > 0 && bytes.size() == packet_head + sizeof(ResetToken) && bytes[0] == first_byte(Kind::reset))
+        links.each([&](std::uint64_t, Peer* const& link) {
+            unsigned differs = link->server || link->peer_id != read_u32(bytes.data() + 1) || link->peer != from;
+            if (differs || link->reset_token == ResetToken{}) return;
+            for (std::size_t i = 0; i < sizeof(ResetToken); ++i) differs |= unsigned{bytes[packet_head + i]} ^ link->reset_token[i];
+            if (!differs) meant = link;
+        });
+    if (!meant || (meant->state != Peer::State::open && meant->state != Peer::State::closing)) return void(++counters.strangers);
+    const Error reason(errc::disconnected, "peer=" + from.endpoint().to_string() + ": it does not know this link any more");
+    if (meant->state == Peer::State::closing) return remove(*meant);
+    meant->ended_by_peer(reason);
 }
 
 /// Asks a new address whether it is the peer's: the packet from there may be one that somebody held up.
@@ -348,6 +396,7 @@ Task<UdpLink> UdpPort::connect(io::Endpoint to, secure::PublicKey server, Bytes 
     const auto address = io::SocketAddress::of(to).value();
     const std::uint32_t id = impl.short_id();
     Peer& link = impl.add(id, id, id, address);
+    ++impl.dialled;
     link.state = Peer::State::dialling;
     link.rarely().handshake.emplace(server, fresh_seed(impl.io));
     link.rare->first = link.rare->handshake->first(payload);
@@ -369,6 +418,7 @@ Result<std::unique_ptr<Channel>> UdpPort::connect_kcp(const io::Endpoint& to, st
     if (!address) return address.error();
     const std::uint64_t key = impl_->key_of(*address, conv);
     if (impl_->links.contains(key)) return Error(errc::in_use, "conv " + std::to_string(conv) + " to " + to.to_string());
+    ++impl_->dialled;
     return impl_->channel_of(impl_->add(key, conv, conv, *address));
 }
 

@@ -23,7 +23,8 @@ struct UdpConfig {
     Duration handshake_limit = 5s;
     Duration idle_limit = 10s;                  ///< Nothing heard: a link ends `timed_out`. Above 100 ms.
     std::optional<secure::Identity> identity;  ///< What clients pin; none: this port only dials out.
-    Greet greet;                                ///< Of a server; none: all are welcome.
+    std::string name;                          ///< Of the server, other than those of its identity have.
+    Greet greet;                                ///< Of a server; none: all are welcome. Says at most 496 bytes.
 };
 
 struct UdpCounters {
@@ -33,6 +34,7 @@ struct UdpCounters {
     std::uint64_t strangers = 0;            ///< Datagrams of no link and no kind.
     std::uint64_t unopened = 0;             ///< Of a link, but forged, repeated or too old.
     std::uint64_t moved = 0;                ///< Links that followed their peer to another address.
+    std::uint64_t resets = 0;               ///< Sent: to who speaks of a link that is none here.
 };
 
 struct UdpLink {

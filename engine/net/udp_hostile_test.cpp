@@ -2,6 +2,7 @@
 #include <malloc.h>
 #include <gyre/net/detail/scripted_rudp.hpp>
 #include <gyre/net/detail/scripted_udp_peer.hpp>
+#include <gyre/net/detail/udp_port.hpp>
 #include <gyre/net/udp.hpp>
 #include <gyre/sim/random.hpp>
 
@@ -46,17 +47,19 @@ struct UdpHostileTest : testing::Test {
     UdpHostileTest() { network.on_send = [this](const auto& one) { return pass(one); }; }
     ~UdpHostileTest() override { network.on_send = {}; }  // ports that go say so
     void serve(UdpConfig config = {}) {
+        open_server(config);
+        UdpConfig dials;
+        dials.standard_kcp = config.standard_kcp;
+        client = UdpPort::open(near, dials).value();
+    }
+    void open_server(UdpConfig config) {
         config.at = {"10.0.0.1", 7000};
         config.identity = identity;
-        const bool standard = config.standard_kcp;
         server = UdpPort::open(far, config, [this](std::unique_ptr<Channel> c, io::Endpoint, Bytes) {
             there.push_back(std::make_unique<End>());
             there.back()->echoes = true;
             there.back()->take(std::move(c));
         }).value();
-        UdpConfig dials;
-        dials.standard_kcp = standard;
-        client = UdpPort::open(near, dials).value();
     }
     static Task<> dial(UdpPort* port, End* end, std::string* failure) {
         auto link = co_await as_result(port->connect({"10.0.0.1", 7000}, identity.public_key(), {1, 2}, 5s));
@@ -200,14 +203,15 @@ TEST_F(UdpHostileTest, no_datagram_is_answered_with_more_than_it_has) {
             inject({0x0b000001, 999}, server_at, bytes);
             network.turn(), network.turn();
             ASSERT_LE(said_to[0x0b000001], size) << kind;
-            if (size < 1200) ASSERT_EQ(said_to[0x0b000001], 0u) << kind;
+            const bool reset = kind >= 4 && kind <= 7 && size > 21;  // of a link that is none here
+            if (size < 1200 && !reset) ASSERT_EQ(said_to[0x0b000001], 0u) << kind;
         }
 }
 
 /// With a good cookie a server does arithmetic and answers: once for each hello, with less.
 TEST_F(UdpHostileTest, an_address_gets_no_more_than_it_sent_before_it_is_proven) {
     UdpConfig config;
-    config.greet = [](BytesView) -> Result<Bytes> { return Bytes(secure::max_hello_payload, 7); };
+    config.greet = [](BytesView) -> Result<Bytes> { return Bytes(secure::max_hello_payload - 16, 7); };
     serve(config);
     ScriptedUdpPeer peer(network, 0x0b000007, server_at, 5);
     std::uint64_t sent = 0;
@@ -257,6 +261,81 @@ TEST_F(UdpHostileTest, a_repeated_hello_makes_one_link) {
     network.run_for(10ms);
     EXPECT_EQ(there.size(), 1u);
     EXPECT_EQ(server->half_open(), 0u);
+}
+
+TEST_F(UdpHostileTest, a_server_that_began_anew_tells_its_clients) {
+    serve();
+    ASSERT_EQ(connect(), "");
+    talk(3);
+    const auto begin_anew = [&](std::string name) {
+        drop = [](const ScriptedNetwork::Datagram&) { return true; };  // it went without a word
+        server.reset();
+        there.clear();
+        drop = nullptr;
+        open_server({.name = std::move(name)});
+    };
+    begin_anew("another");  // of the same key: it speaks for itself only
+    talk(10);
+    EXPECT_GT(server->counters().resets, 0u);
+    EXPECT_EQ(here[0]->closed, "");
+    begin_anew("");
+    talk(1);
+    EXPECT_NE(here[0]->closed.find("disconnected: peer=10.0.0.1:7000: it does not know this link any more"), std::string::npos) << here[0]->closed;
+    EXPECT_EQ(client->links(), 0u);
+    here.clear();
+    ASSERT_EQ(connect(), "");
+    expect_alive();
+}
+
+TEST_F(UdpHostileTest, a_reset_of_anybody_else_changes_nothing) {
+    serve();
+    records = true;
+    ASSERT_EQ(connect(), "");
+    talk(3);
+    network.run_for(1s);
+    records = false;
+    std::uint32_t id = 0;  // the server's, as everybody on the way sees it
+    io::SocketAddress client_at;
+    for (const auto& one : seen)
+        if (one.to == server_at && one.bytes[0] >> 4 == 4) id = udp::read_u32(one.bytes.data() + 1), client_at = one.from;
+    ASSERT_GE(id, 256u);
+    const auto ask = [&](const io::SocketAddress& from, std::uint32_t of) {
+        Bytes packet(40, 9);
+        packet[0] = 0x43;
+        udp::write_u32(packet.data() + 1, of);
+        inject(from, server_at, packet);
+        network.turn(), network.turn();
+    };
+    std::vector<Bytes> resets;
+    drop = [&](const ScriptedNetwork::Datagram& one) {
+        if (one.bytes[0] >> 4 != 8) return false;
+        resets.push_back(one.bytes);
+        return true;
+    };
+    ask(client_at, id);  // it is known: no reset
+    EXPECT_TRUE(resets.empty());
+    ask(client_at, id + 1);
+    ask({0x0b000001, 999}, id + 1);
+    ASSERT_EQ(resets.size(), 2u);
+    EXPECT_EQ(resets[0].size(), 21u);
+    EXPECT_NE(resets[0], resets[1]) << "a token is of an address";
+    EXPECT_FALSE(std::ranges::equal(resets[0], resets[1]));
+    drop = nullptr;
+    const std::string before = state();
+    Bytes zeros(21);
+    zeros[0] = 0x80;
+    for (Bytes reset : {resets[0], resets[1], zeros, Bytes(zeros.begin(), zeros.begin() + 5), Bytes(1200, 0x80)}) {
+        for (const std::uint32_t of : {id, id + 1, 0u}) {
+            udp::write_u32(reset.data() + 1, of);
+            for (const auto& from : {server_at, io::SocketAddress{0x0b000001, 999}}) network.inject(from, client_at, reset);
+            inject(client_at, server_at, reset);
+            network.turn(), network.turn();
+        }
+    }
+    EXPECT_EQ(state(), before);
+    for (int i = 0; i < 20'000; ++i) ask({0x0b000001, 999}, id + 1);
+    EXPECT_LE(server->counters().resets, 10'100u) << "saved up for two seconds";
+    expect_alive();
 }
 
 TEST_F(UdpHostileTest, a_recorded_session_played_again_opens_nothing) {
@@ -551,7 +630,7 @@ TEST_F(UdpHostileTest, nonces_never_repeat) {
             std::memcpy(&id, one.bytes.data() + 1, 4);
             next.erase({std::uint64_t(generation) << 32 | one.to.ip, id});
         }
-        if (one.bytes[0] >> 4 < 4) return false;
+        if (one.bytes[0] >> 4 < 4 || one.bytes[0] >> 4 > 7) return false;  // not sealed
         const std::size_t id_bytes = one.bytes[0] & 4 ? 1 : 4, number_bytes = (one.bytes[0] & 3u) + 1;
         std::uint32_t id = 0, low = 0;
         std::memcpy(&id, one.bytes.data() + 1, id_bytes);

@@ -120,6 +120,7 @@ Result<> Server::Impl::listen_udp(std::unique_ptr<net::UdpPort>& made, bool stan
     if (standard_kcp) udp.at.port = kcp_port(udp.at.port);
     udp.max_message_bytes = config.max_message_bytes;
     udp.max_unsent_bytes = 4 * config.max_unsent_bytes + config.max_message_bytes;
+    udp.name = config.server_name;
     udp.max_links = config.max_sessions + config.max_pending_handshakes;
     udp.max_half_open = config.max_pending_handshakes;
     udp.handshakes_per_address_per_second = config.max_handshakes_per_ip_per_second;

@@ -205,6 +205,17 @@ void Peer::end(const Error& reason) {
     finish(reason);
 }
 
+void Peer::ended_by_peer(const Error& reason) {
+    if (state == State::open) {
+        bool is_gone = false;
+        gone = &is_gone;
+        deliver();
+        if (is_gone) return;
+        gone = nullptr;
+    }
+    end(reason);
+}
+
 void Peer::finish(const Error& reason) {
     ChannelHandler* const told = std::exchange(handler, nullptr);
     if (channel) std::exchange(channel, nullptr)->link_ = nullptr;

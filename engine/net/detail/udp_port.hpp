@@ -8,6 +8,7 @@
 #include <gyre/net/detail/udp_arq.hpp>
 #include <gyre/net/udp.hpp>
 #include <gyre/secure/cookie.hpp>
+#include <gyre/secure/mac.hpp>
 #include <gyre/secure/packets.hpp>
 #include <unordered_map>
 
@@ -16,7 +17,7 @@ namespace gyre::net {
 namespace udp {
 
 // protocol/udp.md
-enum class Kind : std::uint8_t { hello = 1, cookie = 2, answer = 3, data = 4, close = 5, challenge = 6, response = 7 };
+enum class Kind : std::uint8_t { hello = 1, cookie = 2, answer = 3, data = 4, close = 5, challenge = 6, response = 7, reset = 8 };
 inline constexpr std::size_t sealed_bytes = 1200;  // of a datagram
 inline constexpr std::size_t hello_head = 1 + 4 + sizeof(secure::Cookie) + 2;
 inline constexpr std::size_t answer_head = 1 + 4 + 4;
@@ -26,6 +27,8 @@ inline constexpr std::uint32_t short_ids = 256;    // ids below take one byte
 inline constexpr std::uint8_t short_id_bit = 4;
 static_assert(secure::PacketSealer::size(packet_head, number_bytes_max, Rudp::plain_bytes) == sealed_bytes);
 inline constexpr std::size_t challenge_bytes = 8;
+using ResetToken = std::array<std::uint8_t, 16>;  // shows that a reset is the server's
+inline constexpr double resets_per_second = 5'000;
 inline constexpr std::size_t bound_bytes = 8 + 32;  // of message 1: its head and key, which a cookie is for
 
 inline constexpr Duration first_retry = 200ms, last_retry = 2s, linger_limit = 1s, challenge_gap = 200ms;
@@ -92,6 +95,7 @@ struct Peer final : KcpOutput, RudpOutput {
     void deliver();
     void close(const Error& reason) noexcept;
     void end(const Error& reason);     ///< Tells the handler and goes.
+    void ended_by_peer(const Error& reason);  ///< So, when it has heard what came before.
     void finish(const Error& reason);  ///< The same, without waiting for a handler.
 
     struct Flush : Ready {
@@ -121,6 +125,7 @@ struct Peer final : KcpOutput, RudpOutput {
     State state = State::open;
     bool server = false, was_full = false, said_close = false;
     bool confirmed = false;  // something sealed came: the peer is there
+    ResetToken reset_token{};  // of a link that this end dialled
     bool* gone = nullptr;  // set while its handler runs
 
     /// Of the beginning, the end and moves only.
@@ -154,7 +159,9 @@ std::unique_ptr<Channel> make_channel(Peer& link, std::size_t max_message_bytes)
 class UdpPort::Impl final : public io::DatagramHandler {
 public:
     Impl(io::Io& i, UdpConfig c, Accepted a)
-        : io(i), executor(i.executor()), config(std::move(c)), accepted(std::move(a)), cookies(fresh_seed(i)) {}
+        : io(i), executor(i.executor()), config(std::move(c)), accepted(std::move(a)), cookies(fresh_seed(i)) {
+        if (config.identity) reset_key = config.identity->secret().derive("resets of links over UDP");
+    }
     ~Impl() override {
         if (destroyed) *destroyed = true;
         const Bytes reason = udp::reason_bytes(Error(errc::closed, "the other end went"));
@@ -215,6 +222,9 @@ public:
     void on_cookie(udp::Peer& link, BytesView bytes);
     void on_answer(udp::Peer& link, BytesView bytes);
     void on_sealed(udp::Peer& link, const io::SocketAddress& from, std::span<std::uint8_t> bytes, udp::Kind kind);
+    udp::ResetToken reset_token(std::uint32_t id, const io::SocketAddress& client) const;
+    void say_reset(std::uint32_t id, const io::SocketAddress& to);
+    void on_reset(const io::SocketAddress& from, BytesView bytes);
     void follow(udp::Peer& link, const io::SocketAddress& from, std::size_t size);
     void say_hello(udp::Peer& link);
     void proven(udp::Peer& link);
@@ -225,6 +235,9 @@ public:
     UdpConfig config;
     Accepted accepted;
     secure::CookieJar cookies;
+    std::optional<secure::Key> reset_key;  // the same when a server starts again
+    TokenBucket resets{udp::resets_per_second, executor.now()};
+    std::size_t dialled = 0;               // links that this end began
     KcpPool pool;
     BlockPool blocks;
     std::unique_ptr<io::DatagramSocket> socket;
