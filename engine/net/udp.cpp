@@ -288,7 +288,7 @@ void UdpPort::Impl::on_sealed(Peer& link, const io::SocketAddress& from, std::sp
             if (packet->plain.size() == challenge_bytes && !link.server) link.send_packet(Kind::response, packet->plain, link.peer);
             break;
         case Kind::response:
-            if (link.rare && link.server && from == link.rare->challenged && from != link.peer &&
+            if (link.rare && link.server && from == link.rare->challenged && link.rare->challenged_at != TimePoint{} && from != link.peer &&
                 std::ranges::equal(packet->plain, link.rare->challenge)) {
                 count_address(link.peer.ip, -1);
                 count_address(from.ip, 1);
@@ -346,11 +346,18 @@ void UdpPort::Impl::on_reset(const io::SocketAddress& from, BytesView bytes) {
 
 /// Asks a new address whether it is the peer's: the packet from there may be one that somebody held up.
 void UdpPort::Impl::follow(Peer& link, const io::SocketAddress& from, std::size_t size) {
-    if (!link.server || size < secure::PacketSealer::size(packet_head, number_bytes_max, challenge_bytes)) return;
+    if (!link.server) return;
     auto& rare = link.rarely();
     const TimePoint now = executor.now();
-    if (rare.challenged == from && now - rare.challenged_at < challenge_gap) return;
-    rare.challenged = from;
+    if (rare.challenged != from) {
+        rare.challenged = from;
+        rare.challenged_at = {};
+        rare.challenge_room = 0;
+    }
+    rare.challenge_room += size;
+    constexpr std::size_t needed = secure::PacketSealer::size(packet_head, number_bytes_max, challenge_bytes);
+    if (rare.challenge_room < needed || now - rare.challenged_at < challenge_gap) return;
+    rare.challenge_room = 0;
     rare.challenged_at = now;
     io.random(rare.challenge);
     link.send_packet(Kind::challenge, rare.challenge, from);

@@ -374,6 +374,19 @@ TEST_F(UdpTest, follows_a_client_that_moves_and_no_other) {
     EXPECT_EQ(server->links(), 1u);
 }
 
+TEST_F(UdpTest, follows_a_client_that_only_listens) {
+    serve();
+    world.link(client_machine, server_machine, *sim::parse_link("rtt=40ms,rebind=7s"), *sim::parse_link("rtt=40ms"));
+    here.take(connect().channel);
+    ASSERT_TRUE(until([&] { return there.size() == 1; }));
+    for (int i = 0; i < 600; ++i) {
+        there[0]->channel->send(Bytes(20, static_cast<std::uint8_t>(i)));
+        world.run_for(50ms);
+    }
+    ASSERT_TRUE(until([&] { return here.heard.size() == 600; })) << here.closed;
+    EXPECT_GE(server->counters().moved, 3u);
+}
+
 TEST_F(UdpTest, many_links_share_a_socket) {
     serve();
     world.link(client_machine, server_machine, *sim::parse_link("rtt=30ms,loss=5%,jitter=3ms"));

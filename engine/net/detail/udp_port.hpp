@@ -142,7 +142,8 @@ struct Peer final : KcpOutput, RudpOutput {
         int closes_left = 0;
         io::SocketAddress challenged{};
         std::array<std::uint8_t, challenge_bytes> challenge{};
-        TimePoint challenged_at{};
+        TimePoint challenged_at{};       // not yet: 0
+        std::size_t challenge_room = 0;  // what came from there and was not answered
     };
     std::unique_ptr<Rare> rare;
     Rare& rarely() {
