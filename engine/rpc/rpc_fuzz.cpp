@@ -58,7 +58,7 @@ std::vector<std::uint64_t> asked(const rpc::detail::ScriptedChannel::Wire& wire)
     return ids;
 }
 
-enum Step : std::uint8_t { call = 240, result, error, cancel, ping, pong, bye, full, ask_more, tell, time_passes = 255 };
+enum Step : std::uint8_t { call = 240, result, error, cancel, ping, pong, bye, full, ask_more, tell, name, time_passes = 255 };
 
 /// A frame whose shape is right and whose content the input chooses.
 Bytes shaped(std::uint8_t step, Script& script, const rpc::detail::ScriptedChannel::Wire& wire) {
@@ -66,7 +66,7 @@ Bytes shaped(std::uint8_t step, Script& script, const rpc::detail::ScriptedChann
     const auto ids = asked(wire);
     switch (step) {
         case call: {
-            const std::uint8_t flags = script.byte(), method = script.byte();
+            const std::uint8_t flags = script.byte(), method = script.byte();  // flag 4: a text gets no number
             w.unsigned_integer(1);
             w.unsigned_integer(script.byte());
             w.unsigned_integer(script.byte() % 8);
@@ -96,6 +96,10 @@ Bytes shaped(std::uint8_t step, Script& script, const rpc::detail::ScriptedChann
             break;
         case ping: w.unsigned_integer(5); break;
         case pong: w.unsigned_integer(6); break;
+        case name:
+            w.unsigned_integer(8);
+            w.text("T.m" + std::to_string(script.byte() % 16));
+            break;
         default:
             w.unsigned_integer(7);
             w.text("closed");
@@ -118,7 +122,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     rpc::detail::ScriptedChannel::Wire wire;
     FuzzTarget target;
     ConnectionConfig config;
-    config.trusted = target.trusted = script.byte() & 1;
+    const std::uint8_t flags = script.byte();
+    config.trusted = target.trusted = flags & 1;
+    wire.keeps_order = !(flags & 2);
     config.stamp = {5, 6};
     config.max_incoming = 4;
     config.max_names = 3;
@@ -145,7 +151,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         } else if (step == ask_more && asks++ < 20) {
             (void)go(scope, ask(connection));
         } else if (step == tell) {
-            (void)connection->notify(script.byte() % 2, {script.byte() % 5u, "T.n"}, Bytes{0x90});
+            const std::uint8_t how = script.byte();
+            const Delivery delivery{static_cast<Order>(how % 4), static_cast<std::uint8_t>(how >> 4), Care::balanced};
+            (void)connection->notify(script.byte() % 2, {script.byte() % 5u, "T.n", delivery}, Bytes{0x90});
         } else {
             wire.arrive(shaped(step, script, wire));
         }

@@ -250,7 +250,12 @@ void install_terminate_handler() {
 namespace {
 template <class F>
 F* next(const char* name) {
-    return reinterpret_cast<F*>(::dlsym(RTLD_NEXT, name));
+    void* found = ::dlsym(RTLD_NEXT, name);
+    // A program may be linked with the runtime before this library: then there is none behind it.
+    if (!found)
+        if (void* runtime = ::dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD)) found = ::dlsym(runtime, name);
+    GYRE_ASSERT(found, "the C++ runtime is libstdc++.so.6");
+    return reinterpret_cast<F*>(found);
 }
 }  // namespace
 
