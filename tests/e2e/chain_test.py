@@ -115,7 +115,7 @@ class Chain(ClusterTest):
     def test_avatars_survive_a_restart(self):
         config = dict(CONFIG, arena={"seconds": 20, "kills": 1})  # the first kill wins
         up = self.up(config=config)
-        report, err = self.report(self.play(4, 15))
+        report, err = self.report(self.play(4, 30))  # longer than a match without a kill
         self.assertEqual(report["errors"], 0, err)
         players = [self.account("login", name=f"bot-1-{n}", password="bots have no secrets")["entity"]
                    for n in range(4)]
